@@ -1,0 +1,108 @@
+"""What every chair of a session has in common.
+
+A chair is taken by any AutoGen `BaseChatAgent`. Dyad's own agents extend `DyadAgent`: they carry what they planted and
+how they felt on the message itself, and they are rebuilt after an interruption by `recall`, that is, by hearing again
+what the journal holds, so that there is no second truth beside it. An agent from elsewhere is rebuilt from its own
+`save_state`.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseChatMessage, BaseTextChatMessage
+from autogen_core import CancellationToken
+
+from simulator.personas.schema import Persona
+from simulator.records.seeds import session_key, turn_seed
+
+
+class TurnMessage(BaseTextChatMessage):
+    """A turn as an AutoGen message. Other chairs read `content`; the rest is for the journal and for scripted agents.
+
+    `planted` maps codebook -> code -> value and is ground truth only where a scripted agent wrote it. `state` is the
+    speaker's latent state after the turn. Neither is ever shown to a language model.
+    """
+
+    type: str = "TurnMessage"
+    turn: int = 0
+    role: str = ""
+    finish_reason: str = "stop"
+    model: str = ""
+    seed: int = 0
+    regeneration: int = 0
+    planted: dict[str, dict[str, Any]] | None = None
+    state: dict[str, float] | None = None
+    goodbye: bool | None = None
+    """Whether the speaker takes leave for good; None where the agent does not say and the engine must listen."""
+
+
+@dataclass(slots=True)
+class Seat:
+    """Where an agent sits: everything it may know about the course it takes part in.
+
+    `role` and `partner_roles` are names of the cast; nothing here assumes that there are two. `persona` is the client's,
+    and is None for chairs that must not see it (therapists).
+    """
+
+    role: str
+    partner_roles: tuple[str, ...]
+    course: str
+    pairing_key: str
+    session: int = 0
+    persona: Persona | None = None
+    condition: str = ""
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Any] = field(default_factory=dict)
+
+    def seed(self, turn: int, purpose: str = "turn", regeneration: int = 0) -> int:
+        """The derived seed of this chair at a turn (see `records.seeds`)."""
+        return turn_seed(session_key(self.pairing_key, self.session), turn, self.role, purpose, regeneration)
+
+
+class DyadAgent(BaseChatAgent):
+    """A chair of Dyad's own. Subclasses implement `respond` and, where they hold state, `heard` and `on_reset`.
+
+    Guarantees the engine relies on: `respond` is a function of the seat, the turns heard so far and the derived seed;
+    hearing the journalled turns again leaves the agent exactly where it was.
+    """
+
+    def __init__(self, seat: Seat, description: str = "") -> None:
+        super().__init__(seat.role, description or f"{seat.role} of a simulated session")
+        self.seat = seat
+        self._turns = 0
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (TurnMessage,)
+
+    @abstractmethod
+    async def respond(self, turn: int, seed: int) -> TurnMessage:
+        """The chair's next contribution. `turn` is its index in the session, from 0."""
+
+    def heard(self, message: BaseChatMessage) -> None:
+        """Take in one turn of the session, another chair's or (when rebuilt from the journal) one's own."""
+
+    def recall(self, turns: Sequence[TurnMessage]) -> None:
+        """Rebuild from journalled turns, own ones included, in order."""
+        for message in turns:
+            self._turns += 1
+            self.heard(message)
+
+    async def on_messages(
+        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+    ) -> Response:
+        for message in messages:
+            self._turns += 1
+            self.heard(message)
+        turn = self._turns
+        answer = await self.respond(turn, self.seat.seed(turn))
+        self._turns += 1
+        self.heard(answer)
+        return Response(chat_message=answer)
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        self._turns = 0
