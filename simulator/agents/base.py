@@ -6,10 +6,12 @@ what the journal holds, so that there is no second truth beside it. An agent fro
 `save_state`.
 """
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
@@ -17,7 +19,11 @@ from autogen_agentchat.messages import BaseChatMessage, BaseTextChatMessage
 from autogen_core import CancellationToken
 
 from simulator.personas.schema import Persona
+from simulator.records.journal_records import Answer
 from simulator.records.seeds import session_key, turn_seed
+
+if TYPE_CHECKING:
+    from simulator.instruments.schema import Instrument, Item
 
 
 class TurnMessage(BaseTextChatMessage):
@@ -106,3 +112,21 @@ class DyadAgent(BaseChatAgent):
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         self._turns = 0
+
+
+@runtime_checkable
+class Respondent(Protocol):
+    """An agent that can be asked a questionnaire item, outside the transcript."""
+
+    async def answer_item(self, instrument: Instrument, item: Item, form: str, seed: int) -> Answer:
+        """The answer in character, before keying. Never raises for a refusal: that is an `Answer` with a reason."""
+        ...
+
+
+@runtime_checkable
+class Rebuilt(Protocol):
+    """An agent that is rebuilt by hearing the journal again."""
+
+    def recall(self, turns: Sequence[TurnMessage]) -> None:
+        """Take in journalled turns, own ones included, in order."""
+        ...

@@ -1,0 +1,156 @@
+"""The events of a course, as they stand in a journal: one typed record per line.
+
+Records are facts, in the order in which they happened. `course`, `session` and `turn` say where; sessions and turns
+count from 0. Clocks, hosts and retries stand in `Execution` alone, so that every other record of two runs of one
+identity on deterministic models is the same.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+JOURNAL_FORMAT = 1
+"""Version of the journal's format; a reader refuses newer ones and knows the older ones."""
+
+
+class Header(msgspec.Struct, tag="journal", tag_field="kind", omit_defaults=False):
+    """First line of every journal file: which run, which shard, which attempt at it."""
+
+    format: int
+    identity: str
+    code_version: str
+    shard: int
+    attempt: int
+
+
+class Opened(msgspec.Struct, tag="course", tag_field="kind"):
+    """This attempt takes up a course. The first `kept` records of it in earlier attempts stand; later ones do not."""
+
+    course: str
+    kept: int
+
+
+class Turn(msgspec.Struct, tag="turn", tag_field="kind", omit_defaults=True):
+    """One speaker's contribution. `planted` and `state` come from the speaker; `probe` names the stimulus at work."""
+
+    course: str
+    session: int
+    turn: int
+    role: str
+    speaker: str
+    text: str
+    finish_reason: str = "stop"
+    model: str = ""
+    seed: int = 0
+    regeneration: int = 0
+    probe: str | None = None
+    goodbye: bool | None = None
+    planted: dict[str, dict[str, Any]] | None = None
+    state: dict[str, float] | None = None
+
+
+class Event(msgspec.Struct, tag="event", tag_field="kind", omit_defaults=True):
+    """Something that happened beside the turns: a stimulus, a guard, a decision. `payload` holds its particulars."""
+
+    course: str
+    session: int
+    turn: int
+    name: str
+    event: str
+    role: str | None = None
+    payload: dict[str, Any] | None = None
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    """The answer to one item: the raw value before keying, or None and the reason."""
+
+    item: str
+    value: float | None = None
+    missing_reason: str | None = None
+    expected: float | None = None
+    probability: float | None = None
+    raw_text: str | None = None
+    seed: int = 0
+
+
+class Administration(msgspec.Struct, tag="administration", tag_field="kind", omit_defaults=True):
+    """One filling-in of an instrument by `respondent` at `moment`; `day` is the simulated day of the course."""
+
+    course: str
+    session: int
+    moment: str
+    instrument: str
+    version: str
+    form: str
+    wording: str
+    respondent: str
+    answers: list[Answer]
+    day: float = 0.0
+    adapted: bool = False
+
+
+class SessionEnded(msgspec.Struct, tag="session_end", tag_field="kind", omit_defaults=True):
+    """A session came to its typed end."""
+
+    course: str
+    session: int
+    opened_by: str
+    ending: str
+    turns: int
+    ended_by: str | None = None
+    day: float = 0.0
+
+
+class CourseEnded(msgspec.Struct, tag="course_end", tag_field="kind"):
+    """All sessions of the course are over."""
+
+    course: str
+    sessions: int
+
+
+class Failed(msgspec.Struct, tag="failure", tag_field="kind", omit_defaults=True):
+    """The course stopped here; it is taken up again only on request."""
+
+    course: str
+    session: int
+    turn: int
+    boundary: Literal["model", "agent", "protocol", "storage"]
+    failure: str
+    message: str
+
+
+class SavedState(msgspec.Struct, tag="agent_state", tag_field="kind"):
+    """What a foreign agent saved of itself after a turn; our own agents need none."""
+
+    course: str
+    session: int
+    turn: int
+    role: str
+    state: dict[str, Any]
+
+
+class Execution(msgspec.Struct, tag="execution", tag_field="kind", omit_defaults=True):
+    """How a call or a session went, not what it said. `started` is Unix time in seconds."""
+
+    course: str
+    session: int
+    scope: Literal["call", "session"]
+    started: float
+    seconds: float
+    turn: int | None = None
+    role: str | None = None
+    purpose: str | None = None
+    retries: int = 0
+    replica: str | None = None
+    model: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    error: str | None = None
+
+
+CourseRecord = (
+    Opened | Turn | Event | Administration | SessionEnded | CourseEnded | Failed | SavedState | Execution
+)
+Record = Header | CourseRecord
+"""Anything that may stand in a journal."""

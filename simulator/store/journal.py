@@ -1,0 +1,215 @@
+"""The journal: append-only files, one per shard and attempt, each written by exactly one process.
+
+A line is `{"sum":"<16 hex><8 hex>","record":{...}}`. The first part hashes the record's bytes and the sum of the line
+before, so it runs on from line to line: a line that was changed, lost or swapped cannot hide. The second part is a CRC of
+the record alone, by which a good line is known even where the one before it is gone.
+
+Guarantees:
+
+- a record handed to `append` has left the process when `append` returns: it survives `kill -9`;
+- every `sync_seconds` what was appended is synced to the device by a thread of its own, and at the latest on `close`;
+- a file is created exclusively: two processes can never write the same one;
+- reading tells a *torn tail* (bad lines with nothing good after them: cut, kept aside, reported) from *damage* (a bad
+  line with good lines after it: refused until the user asks for a repair).
+"""
+
+import hashlib
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from simulator.errors import DamageError, UserError
+from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Header, Record
+
+_PREFIX, _MIDDLE, _SUFFIX = b'{"sum":"', b'","record":', b"}\n"
+_SUM_START, _SUM_END = len(_PREFIX), len(_PREFIX) + 24
+_RECORD_START = _SUM_END + len(_MIDDLE)
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)  # type: ignore[var-annotated]
+
+
+def _own(payload: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(payload)
+
+
+def _sum(previous: bytes, payload: bytes) -> bytes:
+    return hashlib.blake2b(payload, digest_size=8, key=previous).hexdigest().encode() + _own(payload)
+
+
+def shard_of(course: str, shards: int) -> int:
+    """The shard of a course: the leading bits of its id, so that a shard is a contiguous range of ids."""
+    return int(course[:8], 16) * shards >> 32
+
+
+class JournalWriter:
+    """Appends records to one new file. Not shared between threads.
+
+    Raises:
+        UserError: the file exists already (another writer), or the folder cannot be written.
+    """
+
+    def __init__(self, path: Path, header: Header, sync_seconds: float = 2.0) -> None:
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        except FileExistsError:
+            raise UserError(f"another process writes {path}; let it finish, or stop it first") from None
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; choose another out=DIR") from None
+        self.path = path
+        self._last = b""
+        self._size = 0
+        self._dirty = threading.Event()
+        self._closing = threading.Event()
+        self._sync_seconds = sync_seconds
+        self._syncer = threading.Thread(target=self._sync_loop, name=f"sync {path.name}", daemon=True)
+        self.append(header)
+        self._syncer.start()
+
+    def append(self, record: Record) -> None:
+        """Write one record. When this returns, the line is with the operating system.
+
+        Raises:
+            OSError: the line could not be written (disk full, for instance); what was written of it is cut off again.
+        """
+        payload = _encoder.encode(record)
+        total = _sum(self._last, payload)
+        line = b"".join((_PREFIX, total, _MIDDLE, payload, _SUFFIX))
+        try:
+            written = os.write(self._fd, line)
+            while written < len(line):
+                written += os.write(self._fd, line[written:])
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(line)
+        self._last = total
+        self._dirty.set()
+
+    def _sync_loop(self) -> None:
+        while not self._closing.wait(self._sync_seconds):
+            if self._dirty.is_set():
+                self._dirty.clear()
+                os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Sync and close. Further appends are errors."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._syncer.join()
+        try:
+            os.fsync(self._fd)
+        finally:
+            os.close(self._fd)
+
+
+@dataclass(frozen=True, slots=True)
+class FileReading:
+    """What one journal file holds: its header, its good records, and the bytes of a torn tail (`tail`, often empty)."""
+
+    path: Path
+    header: Header | None
+    records: list[CourseRecord]
+    good_bytes: int
+    tail: bytes
+
+
+def _parse(line: bytes, previous: bytes) -> tuple[bytes, Record] | None:
+    if not (line.startswith(_PREFIX) and line.endswith(_SUFFIX) and line[_SUM_END:_RECORD_START] == _MIDDLE):
+        return None
+    payload = line[_RECORD_START : -len(_SUFFIX)]
+    total = _sum(previous, payload)
+    if total != line[_SUM_START:_SUM_END]:
+        return None
+    try:
+        return total, _decoder.decode(payload)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return None
+
+
+def _is_good_alone(line: bytes) -> bool:
+    """Whether some writer finished this line, whatever stood before it."""
+    if not (line.startswith(_PREFIX) and line.endswith(_SUFFIX) and line[_SUM_END:_RECORD_START] == _MIDDLE):
+        return False
+    return _own(line[_RECORD_START : -len(_SUFFIX)]) == line[_SUM_END - 8 : _SUM_END]
+
+
+def read_file(path: Path, *, repair: bool = False) -> FileReading:
+    """Read and check one journal file.
+
+    Args:
+        path: the file.
+        repair: treat everything from the first bad line on as a tail to cut, even where good lines follow.
+
+    Raises:
+        DamageError: a bad line is followed by good ones and `repair` is not set.
+        UserError: the file was written by a newer format.
+    """
+    header: Header | None = None
+    records: list[CourseRecord] = []
+    last, good = b"", 0
+    data = path.read_bytes()
+    position = 0
+    while position < len(data):
+        end = data.find(b"\n", position) + 1
+        if end == 0:
+            break
+        parsed = _parse(data[position:end], last)
+        if parsed is None:
+            break
+        last, record = parsed
+        if isinstance(record, Header):
+            if record.format > JOURNAL_FORMAT:
+                raise UserError(
+                    f"{path} has journal format {record.format}, this Dyad reads up to {JOURNAL_FORMAT}; install a newer Dyad"
+                )
+            header = record
+        else:
+            records.append(record)
+        position = good = end
+    tail = data[good:]
+    if tail and not repair and _has_good_line_after_the_first(tail):
+        line_number = data[:good].count(b"\n") + 1
+        raise DamageError(
+            f"{path} line {line_number} does not agree with its checksum though good lines follow (damage, not a torn "
+            f"tail); nothing was changed; `dyad status RUN --repair` cuts the file there and keeps the rest aside"
+        )
+    return FileReading(path, header, records, good, tail)
+
+
+def _has_good_line_after_the_first(tail: bytes) -> bool:
+    """Whether a bad line is followed by one that a writer finished: then it was damaged, not torn."""
+    return any(_is_good_alone(line) for line in tail.splitlines(keepends=True)[1:])
+
+
+def cut_tail(reading: FileReading) -> Path | None:
+    """Cut a torn tail off its file and keep it aside as `<file>.torn`; returns where, or None if there is none."""
+    if not reading.tail:
+        return None
+    aside = reading.path.with_name(reading.path.name + ".torn")
+    with aside.open("ab") as file:
+        file.write(reading.tail)
+        file.flush()
+        os.fsync(file.fileno())
+    os.truncate(reading.path, reading.good_bytes)
+    return aside
+
+
+def journal_files(folder: Path) -> dict[int, list[tuple[int, Path]]]:
+    """Per shard the attempts in order: `{shard: [(attempt, path), ...]}`."""
+    found: dict[int, list[tuple[int, Path]]] = {}
+    for path in folder.glob("*.jsonl"):
+        shard, _, attempt = path.name.removesuffix(".jsonl").partition(".")
+        if shard.isdigit() and attempt.isdigit():
+            found.setdefault(int(shard), []).append((int(attempt), path))
+    return {shard: sorted(attempts) for shard, attempts in sorted(found.items())}
+
+
+def attempts_of(folder: Path, shard: int) -> Iterator[tuple[int, Path]]:
+    """The attempts at one shard, in order."""
+    yield from journal_files(folder).get(shard, [])
