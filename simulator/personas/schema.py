@@ -1,8 +1,8 @@
 """Who a client is: the validated schema of a persona file.
 
 A persona is a design, not an epidemiological claim and not a person. Every field that a client method may read is here;
-unknown fields are errors. Severities follow the structure of PHQ-9 and GAD-7 (items scored 0 to 3, total 0-27 and 0-21),
-traits are on 0-1 with .5 as the middle of the intended population.
+unknown fields are errors. Severities follow the structure of PHQ-9 and GAD-7 (items scored 0 to 3, totals 0-27 and
+0-21), traits are on 0-1 with .5 as the middle of the intended population.
 """
 
 from enum import StrEnum
@@ -63,8 +63,10 @@ class Person(_Part):
 
 
 class Problem(_Part):
-    """What brings the client. `short` completes 'it is about ...'; `facts` are first-person statements, one clause each,
-    without final full stop, that the client can disclose; `sensitive` ones come only with trust."""
+    """What brings the client. `short` completes 'it is about ...'; `facts` are first-person statements, one clause
+    each, lower case but for 'I' and names, without final full stop, that the client can disclose ('I mean, <fact>');
+    `sensitive` ones have the same form and come only with trust; `triggers` are noun phrases; `duration` completes
+    'for ...'; `history` is a note about the client, never spoken."""
 
     domain: Literal[
         "depression", "anxiety", "grief", "loneliness", "relationships", "work-stress", "substance-use", "health",
@@ -113,7 +115,8 @@ class Traits(_Part):
 
 
 class CognitiveModel(_Part):
-    """A cognitive conceptualisation (J. S. Beck): from core belief to coping. First-person clauses."""
+    """A cognitive conceptualisation (J. S. Beck): from core belief to coping. First-person clauses in the form of
+    facts; an automatic thought completes 'and then I think, ...'."""
 
     core_beliefs: Annotated[list[Line], Field(min_length=1)]
     intermediate_beliefs: Annotated[list[Line], Field(min_length=1)]
@@ -127,8 +130,9 @@ class Speech(_Part):
     words_per_turn: Annotated[int, Field(ge=2, le=60)] = 9
     register_: Annotated[Literal["plain", "formal", "casual", "terse", "rambling"], Field(alias="register")] = "plain"
     fillers: list[Line] = Field(default_factory=list)
+    """Words set off by commas anywhere in a clause: 'you know', 'um'."""
     habits: list[Line] = Field(default_factory=list)
-    """Short phrases the client likes to use."""
+    """Short phrases the client likes to use, set off by a comma before or after a clause: 'to be honest'."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
@@ -164,6 +168,7 @@ class Persona(_Part):
     stage_of_change: StageOfChange
     cognitive_model: CognitiveModel
     goals: Annotated[list[Line], Field(min_length=1)]
+    """Verb phrases that complete 'I want to ...'."""
     speech: Speech
     loneliness: Fraction
     dependence_proneness: Fraction
