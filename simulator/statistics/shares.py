@@ -1,36 +1,29 @@
-"""Shares of sessions, averaged the way this project means them: mean over clusters of session shares.
+"""Shares of behaviours. Three quantities, three names.
 
-A session's share is count / units of that session; a persona's is the mean of its sessions' shares; the estimate is the
-mean over personas. Long sessions and talkative personas therefore weigh no more than short ones. The pooled share
-(all counts over all units) is another quantity and has another name.
+* `mean_of_session_shares`, the default: mean over clusters of the mean of their session shares. Long sessions and
+  talkative personas weigh no more than short ones.
+* `pooled_share`, second and always called pooled: all occurrences over all units.
+* `any_occurrence`: how probable it is that a session of a stated length shows the behaviour at all. Sessions differ in
+  length, and "did it ever happen" grows with length; every session is therefore rarefied to the same number of units.
 """
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaln
 
 from simulator.statistics.intervals import TOO_FEW_CLUSTERS, Interval
-from simulator.statistics.limits import Array, logit_limits
-
-
-def cluster_means(values: npt.ArrayLike, clusters: npt.ArrayLike) -> tuple[Array, npt.NDArray[Any]]:
-    """Mean of `values` (n,) within each cluster, NaN left out; and the clusters in sorted order.
-
-    Clusters whose values are all NaN do not appear.
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    kept = ~np.isnan(numbers)
-    names, index = np.unique(np.asarray(clusters)[kept], return_inverse=True)
-    sums = np.bincount(index, weights=numbers[kept], minlength=len(names))
-    return sums / np.bincount(index, minlength=len(names)), names
+from simulator.statistics.limits import UNIT, hall_limits
+from simulator.statistics.means import NAN, Clustered, clustered, from_moments, mean_over_clusters, no_interval
+from simulator.statistics.moments import Array, Moments
+from simulator.statistics.rules import MIN_SEEN, Estimand, too_few_for_share
 
 
 def session_shares(counts: npt.ArrayLike, units: npt.ArrayLike) -> Array:
     """count / units per session; NaN where a session has no unit that could have shown the behaviour."""
     total = np.asarray(units, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(total > 0, np.asarray(counts, dtype=np.float64) / total, np.nan)
+    return np.divide(np.asarray(counts, dtype=np.float64), total, out=np.full_like(total, NAN), where=total > 0)
 
 
 def mean_of_session_shares(
@@ -38,41 +31,180 @@ def mean_of_session_shares(
     units: npt.ArrayLike,
     clusters: npt.ArrayLike,
     *,
+    estimand: Estimand = "population",
     level: float = 0.95,
     cluster: str = "personas",
 ) -> Interval:
-    """The share of a behaviour as the mean over clusters of session shares, with a population interval.
+    """The share of a behaviour as the mean over clusters of session shares.
 
     Args:
         counts, units: per session (n,): how often the behaviour was present and in how many units it could have been.
+            Sessions without such a unit are left out and not counted in the interval's `units`.
         clusters: per session (n,): whose session it is.
+        estimand: `population` or `these personas`.
     """
-    shares = session_shares(counts, units)
-    means, names = cluster_means(shares, clusters)
-    sessions = int((~np.isnan(shares)).sum())
-    if not len(names):
-        nan = float("nan")
-        return Interval(
-            estimate=nan,
-            low=nan,
-            high=nan,
-            level=level,
-            method="none",
-            clusters=0,
-            units=0,
-            cluster=cluster,
-            flag="no units",
-        )
-    estimate, low, high = (float(limit) for limit in logit_limits(means, level))
-    flag = None if low == low else TOO_FEW_CLUSTERS
+    return share_interval(clustered(session_shares(counts, units), clusters), estimand, level, cluster)
+
+
+def share_interval(data: Clustered, estimand: Estimand, level: float = 0.95, cluster: str = "personas") -> Interval:
+    """`mean_of_session_shares` of session shares that are already grouped."""
+    n, sessions = len(data.names), len(data.values)
+    if not n:
+        return no_interval(NAN, estimand, level, 0, 0, cluster, "no live units")
+    moments = data.moments(estimand)
+    independent = data.means if estimand == "population" else data.values
+    seen, missed = int((independent > 0).sum()), int((independent < 1).sum())
+    if not seen or not missed:
+        return _one_sided(float(moments.mean), level, len(independent), n, sessions, cluster)
+    flagged = bool(too_few_for_share(estimand, moments.mean, seen, missed, n, moments.df))
+    return from_moments(moments, estimand, level, UNIT, n, sessions, cluster, flagged)
+
+
+def _one_sided(share: float, level: float, independent: int, clusters: int, units: int, cluster: str) -> Interval:
+    """A behaviour that was never (or always) seen. The mean share is at most the probability that an independent unit
+    shows it at all, which has an exact binomial bound; for units of unequal probability the bound is conservative."""
+    bound = 1 - ((1 - level) / 2) ** (1 / independent)
+    low, high = (0.0, bound) if share < 0.5 else (1.0 - bound, 1.0)
     return Interval(
-        estimate=estimate,
+        estimate=0.0 if share < 0.5 else 1.0,
         low=low,
         high=high,
         level=level,
-        method=f"logit-t over {cluster}",
-        clusters=len(names),
-        units=sessions,
+        method=f"exact bound over {cluster}",
+        clusters=clusters,
+        units=units,
         cluster=cluster,
-        flag=flag,
+        flag=TOO_FEW_CLUSTERS,
     )
+
+
+def pooled_share(
+    counts: npt.ArrayLike,
+    units: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    cluster: str = "personas",
+) -> Interval:
+    """All occurrences over all units: a ratio of two sums over clusters, by its linearisation (influence values).
+
+    Clusters are taken as drawn from a population. Arguments as in `mean_of_session_shares`.
+    """
+    names, index = np.unique(np.asarray(clusters), return_inverse=True)
+    total = np.bincount(index, weights=np.asarray(units, dtype=np.float64), minlength=len(names))
+    count = np.bincount(index, weights=np.asarray(counts, dtype=np.float64), minlength=len(names))
+    count, total = count[total > 0], total[total > 0]
+    n, all_units = len(total), int(total.sum())
+    method = f"pooled ratio, Hall's transformed t over {cluster}"
+    if not n:
+        return Interval(
+            estimate=NAN,
+            low=NAN,
+            high=NAN,
+            level=level,
+            method=method,
+            clusters=0,
+            units=0,
+            cluster=cluster,
+            flag="no live units",
+        )
+    share = float(count.sum() / total.sum())
+    influence = (count - share * total) / total.mean()
+    moments = _centred_on(share, influence)
+    seen, missed = int((count > 0).sum()), int((count < total).sum())
+    if n < 2 or not seen or not missed:
+        return Interval(
+            estimate=share,
+            low=NAN,
+            high=NAN,
+            level=level,
+            method=method,
+            clusters=n,
+            units=all_units,
+            cluster=cluster,
+            flag=TOO_FEW_CLUSTERS,
+        )
+    flagged = bool(too_few_for_share("population", share, seen, missed, n, n - 1))
+    low, high = hall_limits(moments, level, UNIT)
+    return Interval(
+        estimate=share,
+        low=float(low),
+        high=float(high),
+        level=level,
+        method=method,
+        clusters=n,
+        units=all_units,
+        cluster=cluster,
+        flag=TOO_FEW_CLUSTERS if flagged else None,
+    )
+
+
+def _centred_on(mean: float, influence: Array) -> Moments:
+    n = len(influence)
+    variance = (influence**2).sum() / ((n - 1) * n) if n > 1 else NAN
+    third = (influence**3).sum() / ((n - 1) * (n - 2) * n) if n > 2 else 0.0
+    return Moments(np.asarray(mean), np.asarray(variance), np.asarray(third), np.asarray(float(n - 1)))
+
+
+def rarefied(counts: npt.ArrayLike, units: npt.ArrayLike, length: int) -> Array:
+    """Probability that `length` units, chosen at random without replacement, show the behaviour, per session (n,).
+
+    1 - C(units - count, length) / C(units, length) (rarefaction; Hurlbert, Ecology 52, 1971): unbiased at the reference
+    length, without assuming that turns are independent. NaN for sessions with fewer than `length` units.
+    """
+    n = np.asarray(units, dtype=np.float64)
+    k = np.asarray(counts, dtype=np.float64)
+    enough = n >= length
+    rest = n - k
+    possible = enough & (rest >= length)
+    a, b = np.where(possible, rest, length), np.where(possible, n, length)
+    ratio = np.exp(gammaln(a + 1) - gammaln(a - length + 1) - gammaln(b + 1) + gammaln(b - length + 1))
+    return np.where(enough, np.where(possible, 1 - ratio, 1.0), NAN)
+
+
+def reference_length(units: npt.ArrayLike) -> int:
+    """A length that nine of ten sessions reach: the tenth percentile of their units, at least 1."""
+    present = np.asarray(units)
+    present = present[present > 0]
+    return max(1, int(np.percentile(present, 10))) if present.size else 1
+
+
+def any_occurrence(
+    counts: npt.ArrayLike,
+    units: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    *,
+    length: int,
+    estimand: Estimand = "population",
+    level: float = 0.95,
+    cluster: str = "personas",
+) -> Interval:
+    """Mean over clusters of the probability that `length` units of a session show the behaviour at least once.
+
+    Sessions with fewer than `length` units are left out: compare the interval's `units` with the number of sessions.
+    """
+    return share_interval(clustered(rarefied(counts, units, length), clusters), estimand, level, cluster)
+
+
+def rate_per(
+    counts: npt.ArrayLike,
+    amounts: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    *,
+    per: float = 1.0,
+    estimand: Estimand = "population",
+    level: float = 0.95,
+    cluster: str = "personas",
+) -> Interval:
+    """Mean over clusters of session rates: count / amount x `per`, for instance per 1,000 client words.
+
+    Sessions whose amount is 0 are left out. Rates seen in fewer than `rules.MIN_SEEN` clusters carry the flag.
+    """
+    rates = session_shares(counts, amounts) * per
+    interval = mean_over_clusters(
+        rates, clusters, estimand=estimand, level=level, bounds=(0.0, np.inf), cluster=cluster
+    )
+    data = clustered(rates, clusters)
+    independent = data.means if estimand == "population" else data.values
+    scarce = int((independent > 0).sum()) < MIN_SEEN
+    return replace(interval, flag=TOO_FEW_CLUSTERS) if scarce and interval.trusted else interval
