@@ -1,0 +1,138 @@
+"""The one interface of all coders: rules today, trained models and language models later.
+
+A coder reads the turns of one session and returns judgments. It sees what an outside observer would see: texts, roles
+and order, never what was planted. A judgment is a value or a stated reason why there is none, and it can be keyed for
+ever by the content of the texts, the coder's fingerprint and the codebook's version, so that coding again never
+overwrites and never repeats work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from simulator.errors import UserError
+from simulator.records.text import transcript_fingerprint
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CODING_COLUMNS = (
+    "course_id", "session", "turn", "start", "end", "unit", "role", "codebook", "codebook_version", "code", "value",
+    "missing_reason", "probability", "evidence_start", "evidence_end", "coder", "coder_fingerprint", "transcript",
+)  # fmt: skip
+"""Columns of the `codings` table (simulator/store/tables.py; a test compares the two)."""
+
+
+class CodedTurn(NamedTuple):
+    """A turn as a coder sees it: where it stands, who speaks, what is said."""
+
+    course_id: str
+    session: int
+    turn: int
+    role: str
+    text: str
+
+
+class Judgment(NamedTuple):
+    """One code's value for one unit.
+
+    `turn` is None for session and course units. `start` and `end` are offsets in the turn's text; so are
+    `evidence_start` and `evidence_end`, the stretch that decided, None where nothing in the text did. `probability` is
+    None unless the coder has one that was calibrated.
+    """
+
+    turn: int | None
+    role: str
+    code: str
+    value: str | None
+    start: int | None = None
+    end: int | None = None
+    unit: str = "turn"
+    missing_reason: str | None = None
+    probability: float | None = None
+    evidence_start: int | None = None
+    evidence_end: int | None = None
+
+
+@runtime_checkable
+class Coder(Protocol):
+    """Something that applies a codebook.
+
+    `fingerprint` stands for everything that decides the judgments: patterns or weights or prompts, options, and the
+    version of the code that applies them. Equal fingerprints on equal texts give equal judgments.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def codebook(self) -> str: ...
+
+    @property
+    def codebook_version(self) -> str: ...
+
+    def code_session(self, turns: Sequence[CodedTurn]) -> list[Judgment]:
+        """The judgments of one session, whose turns come in order. Turns of roles without a code get none."""
+        ...
+
+
+def sessions_of(turns: pl.DataFrame) -> Iterator[list[CodedTurn]]:
+    """The sessions of a `turns` table, one list of turns each, in the order (course_id, session, turn).
+
+    Raises:
+        UserError: where the table lacks one of the five columns that a coder needs.
+    """
+    columns = list(CodedTurn._fields)
+    absent = [column for column in columns if column not in turns.columns]
+    if absent:
+        raise UserError(f"cannot code these turns: the table lacks the column '{absent[0]}'; give it the turns table")
+    ordered = turns.select(columns).sort("course_id", "session", "turn")
+    rows: Iterable[CodedTurn] = map(CodedTurn._make, ordered.iter_rows())
+    for _, session in groupby(rows, key=lambda row: row[:2]):
+        yield list(session)
+
+
+def code_dataset(turns: pl.DataFrame, coder: Coder) -> pl.DataFrame:
+    """Every session of a `turns` table coded by `coder`: the `codings` columns, sorted like the turns.
+
+    Words come as strings; the store turns them into dictionaries. `transcript` is the content hash of the session's
+    texts, so that judgments of other texts can never be mistaken for these.
+    """
+    import polars as pl
+
+    schema = _polars_schema()
+    columns: dict[str, list[Any]] = {name: [] for name in CODING_COLUMNS}
+    constant = ("codebook", "codebook_version", "coder", "coder_fingerprint")
+    varying = [name for name in CODING_COLUMNS if name in Judgment._fields]
+    sinks = [(columns[name].append, Judgment._fields.index(name)) for name in varying]
+    for session in sessions_of(turns):
+        judgments = coder.code_session(session)
+        for judgment in judgments:
+            for append, index in sinks:
+                append(judgment[index])
+        where, count = session[0], len(judgments)
+        columns["course_id"].extend([where.course_id] * count)
+        columns["session"].extend([where.session] * count)
+        columns["transcript"].extend([transcript_fingerprint([(turn.role, turn.text) for turn in session])] * count)
+    coded = pl.DataFrame(
+        {name: columns[name] for name in CODING_COLUMNS if name not in constant},
+        schema={name: kind for name, kind in schema.items() if name not in constant},
+    )
+    return coded.with_columns(
+        pl.lit(coder.codebook).alias("codebook"),
+        pl.lit(coder.codebook_version).alias("codebook_version"),
+        pl.lit(coder.name).alias("coder"),
+        pl.lit(coder.fingerprint).alias("coder_fingerprint"),
+    ).select(CODING_COLUMNS)
+
+
+def _polars_schema() -> dict[str, Any]:
+    import polars as pl
+
+    numbers = {name: pl.Int32 for name in ("session", "turn", "start", "end", "evidence_start", "evidence_end")}
+    return {name: pl.Float64 if name == "probability" else numbers.get(name, pl.String) for name in CODING_COLUMNS}
