@@ -2,8 +2,8 @@
 
 One mean: Hall's monotone cubic transformation of the t statistic (P. Hall, Annals of Statistics 20, 1992), which takes
 out the skewness that makes plain t intervals of rare behaviours miss on one side. A difference of two means: the
-square-and-add limits of Zou & Donner (Statistics in Medicine 27, 2008; "MOVER"), which recover the variance of each side
-from its own Hall limits. The coverage that decided for them stands in docs/statistics.md.
+square-and-add limits of Zou & Donner (Statistics in Medicine 27, 2008; "MOVER"), which recover the variance of each
+side from its own Hall limits. The coverage that decided for them stands in docs/statistics.md.
 """
 
 import numpy as np

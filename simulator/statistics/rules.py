@@ -53,7 +53,8 @@ def too_few_for_share(
     estimate = np.asarray(share)
     rare = np.minimum(estimate, 1 - estimate) < RARE
     sparse = (np.asarray(seen) < MIN_SEEN) | (np.asarray(missed) < MIN_SEEN)
-    return too_few(estimand, df) | sparse | (rare & (clusters < ENOUGH_FOR_RARE))
+    flagged = too_few(estimand, df) | sparse | (rare & (clusters < ENOUGH_FOR_RARE))
+    return np.asarray(flagged, dtype=np.bool_)
 
 
 def carrier(first: Array, second: Array) -> Array:
