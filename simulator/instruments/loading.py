@@ -2,13 +2,15 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simulator.errors import UserError, nearest
 from simulator.instruments.schema import Instrument, ItemId, Text
 from simulator.personas.loading import read_yaml, validation_lines
+
+Model = TypeVar("Model", bound=BaseModel)
 
 BANK = Path(__file__).parent / "bank"
 """The instruments that ship with Dyad, one YAML file each."""
@@ -20,7 +22,7 @@ def list_instruments() -> list[str]:
 
 
 def load_instrument(name: str | Path) -> Instrument:
-    """An instrument of the bank by its name (`PHQ-9`; case and hyphens do not matter), or a file of one's own by its path.
+    """An instrument of the bank by name (`PHQ-9`; case and hyphens do not matter), or a file of one's own by path.
 
     Raises:
         UserError: no such instrument (with the nearest name), or the file's first problem as `file: field: what`.
@@ -125,7 +127,7 @@ def _read(path: Path) -> Instrument:
     return _validated(path, Instrument)
 
 
-def _validated(path: Path, model: type[Any]) -> Any:
+def _validated(path: Path, model: type[Model]) -> Model:
     document = read_yaml(path)
     if not isinstance(document, dict):
         raise UserError(f"{path}: must be a mapping of fields (`name: value` lines)")
