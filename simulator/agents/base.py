@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from simulator.instruments.schema import Instrument, Item
 
 
+STIMULUS = "stimulus"
+"""Source of a message that is told to one chair alone and is no turn."""
+
+
 class TurnMessage(BaseTextChatMessage):
     """A turn as an AutoGen message. Other chairs read `content`; the rest is for the journal and for scripted agents.
 
@@ -92,22 +96,25 @@ class DyadAgent(BaseChatAgent):
     def heard(self, message: BaseChatMessage) -> None:
         """Take in one turn of the session, another chair's or (when rebuilt from the journal) one's own."""
 
-    def recall(self, turns: Sequence[TurnMessage]) -> None:
-        """Rebuild from journalled turns, own ones included, in order."""
+    def recall(self, turns: Sequence[BaseChatMessage]) -> None:
+        """Rebuild from journalled turns, own ones included, in order, with what was told to this chair alone."""
         for message in turns:
-            self._turns += 1
-            self.heard(message)
+            self._take_in(message)
+
+    def _take_in(self, message: BaseChatMessage) -> None:
+        if message.source != STIMULUS:
+            self._turns = message.turn + 1 if isinstance(message, TurnMessage) else self._turns + 1
+        self.heard(message)
 
     async def on_messages(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> Response:
         for message in messages:
-            self._turns += 1
-            self.heard(message)
+            self._take_in(message)
         turn = self._turns
         answer = await self.respond(turn, self.seat.seed(turn))
-        self._turns += 1
-        self.heard(answer)
+        answer.turn = turn
+        self._take_in(answer)
         return Response(chat_message=answer)
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
@@ -127,6 +134,6 @@ class Respondent(Protocol):
 class Rebuilt(Protocol):
     """An agent that is rebuilt by hearing the journal again."""
 
-    def recall(self, turns: Sequence[TurnMessage]) -> None:
+    def recall(self, turns: Sequence[BaseChatMessage]) -> None:
         """Take in journalled turns, own ones included, in order."""
         ...

@@ -1,0 +1,73 @@
+"""The command `dyad`: finds the subcommand, prints errors as one line, gives exit codes.
+
+0: done. 1: done, but a check failed. 2: a user's mistake (one line says what to do). 3: a run was drained and can be
+continued. 130: interrupted.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import simulator
+from simulator.errors import UserError, nearest
+
+COMMANDS = {
+    "run": "simulate, code and report a study (a Hydra application)",
+    "status": "how far a run is, and whether its journal is sound",
+    "report": "write report.html, or print its figures",
+    "import": "bring human transcripts into the same tables",
+    "code": "apply coders to a stored or imported run",
+    "personas": "check and describe persona sets",
+    "instruments": "list instruments, score answers",
+    "codebooks": "list and check codebooks",
+    "coverage": "how often intervals cover the planted truth",
+}
+"""Subcommands by name; each is the module `simulator.cli.<name>` with `main(arguments) -> exit code`."""
+
+
+def _usage() -> str:
+    lines = [f"  {name:<14}{text}" for name, text in COMMANDS.items()]
+    return "\n".join(["usage: dyad COMMAND ...", "", *lines, "", "`dyad COMMAND --help` says more; `dyad --version`."])
+
+
+def _module_of(command: str) -> str:
+    return f"simulator.cli.{command}_" if command == "import" else f"simulator.cli.{command}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; never returns."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.exit(_dispatch(given))
+    except UserError as error:
+        print(f"dyad: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("dyad: interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+def _dispatch(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(_usage())  # noqa: T201
+        return 0 if given else 2
+    if given[0] == "--version":
+        print(f"dyad {simulator.__version__}")  # noqa: T201
+        return 0
+    command = given[0]
+    if command not in COMMANDS:
+        raise UserError(f"no command '{command}'{nearest(command, COMMANDS)}")
+    module = importlib.import_module(_module_of(command))
+    return int(module.main(given[1:]))
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line with the way out."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Raise instead of printing the usage."""
+        raise UserError(f"{self.prog}: {message}; see `{self.prog} --help`")

@@ -21,6 +21,8 @@ class Header(msgspec.Struct, tag="journal", tag_field="kind", omit_defaults=Fals
     code_version: str
     shard: int
     attempt: int
+    host: str = ""
+    process: int = 0
 
 
 class Opened(msgspec.Struct, tag="course", tag_field="kind"):

@@ -65,9 +65,8 @@ def create_run(path: Path, meta: dict[str, Any]) -> RunFolder:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if any(not entry.name.startswith(f".{RUN_FILE}") for entry in path.iterdir()):
             raise UserError(f"{path} is not empty and not a run; name another folder, or empty it")
-        (path / "journal").mkdir()
         write_atomically(path / RUN_FILE, json.dumps({"format": FORMAT_VERSION, **meta}, indent=1, sort_keys=True).encode())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another folder") from None

@@ -1,0 +1,77 @@
+"""From configuration to a seated agent: any AutoGen agent can take a chair.
+
+A chair's configuration names a class by `_target_` and gives its arguments. Arguments that are themselves mappings with
+a `_target_` (a model client, a tool) are made once per process and shared by all seats, except that a model client is
+handed to each seat behind a light handle that knows course, session and turn. What the class asks for by name decides
+what it gets besides: `seat` (our own agents), `name` (AutoGen's), `model_client`.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_core.models import ChatCompletionClient
+
+from simulator.agents.base import Seat
+from simulator.errors import UserError, nearest
+from simulator.locate import locate
+from simulator.models.handle import CallLog, SeatedModelClient
+
+
+class ChairFactory:
+    """Seats agents of one configuration. Resolving happens once; seating is cheap.
+
+    Args:
+        role: the chair's role in the cast.
+        name: the configuration's name (`mi_consistent`).
+        config: mapping with `_target_` and the arguments.
+
+    Raises:
+        UserError: `_target_` is missing or wrong, or the class has no such argument.
+    """
+
+    def __init__(self, role: str, name: str, config: Mapping[str, Any]) -> None:
+        where = f"{role}.{name}"
+        if "_target_" not in config:
+            raise UserError(f"{where}: the key '_target_' is missing; name the agent's class there")
+        self._class = locate(str(config["_target_"]), where)
+        self._arguments = {key: _made(value, f"{where}.{key}") for key, value in config.items() if key != "_target_"}
+        accepted = inspect.signature(self._class).parameters
+        self._takes = {key for key in ("seat", "name") if key in accepted}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
+            for key in self._arguments:
+                if key not in accepted:
+                    raise UserError(f"{where}.{key}: {self._class.__name__} has no such argument{nearest(key, accepted)}")
+
+    def seat(self, seat: Seat) -> tuple[BaseChatAgent, list[SeatedModelClient]]:
+        """A fresh agent for one session, with the handles on the model clients that it was given."""
+        arguments = dict(self._arguments)
+        handles = []
+        for key, value in arguments.items():
+            if isinstance(value, ChatCompletionClient):
+                arguments[key] = handle = SeatedModelClient(value, seat.seed, seat.role, CallLog())
+                handles.append(handle)
+        if "seat" in self._takes:
+            arguments["seat"] = seat
+        if "name" in self._takes:
+            arguments.setdefault("name", seat.role)
+        agent = self._class(**arguments)
+        if not isinstance(agent, BaseChatAgent):
+            raise UserError(f"{seat.role}: {self._class.__name__} is no AutoGen BaseChatAgent; only such agents take a chair")
+        return agent, handles
+
+
+def _made(value: Any, where: str) -> Any:
+    if isinstance(value, Mapping):
+        made = {key: _made(part, f"{where}.{key}") for key, part in value.items()}
+        if "_target_" not in made:
+            return made
+        target = locate(str(made.pop("_target_")), where)
+        try:
+            return target(**made)
+        except TypeError as error:
+            raise UserError(f"{where}: {error}") from None
+    if isinstance(value, list | tuple):
+        return [_made(part, where) for part in value]
+    return value

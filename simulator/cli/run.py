@@ -1,0 +1,150 @@
+"""`dyad run`: simulate, code and report a study.
+
+A Hydra application: overrides, `--cfg job`, `--info`, `-m` and `--config-dir` work as Hydra's users expect. Our own flags
+are taken out before Hydra parses: `--json` (one JSON object on stdout) and `--quiet`.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simulator.cli.output import progress_bar, say, show, show_json
+from simulator.errors import UserError, nearest
+from simulator.resources import resource_root
+
+OUR_FLAGS = ("--json", "--quiet")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; see the module's docstring."""
+    ours = {flag for flag in arguments if flag in OUR_FLAGS}
+    results = _run_hydra([word for word in arguments if word not in OUR_FLAGS], quiet="--quiet" in ours)
+    if "--json" in ours:
+        show_json(results[0] if len(results) == 1 else {"runs": results})
+    else:
+        for result in results:
+            show(_sentence(result))
+    return 3 if any(result["stopped_by"] for result in results) else 0
+
+
+def _run_hydra(arguments: list[str], quiet: bool) -> list[dict[str, Any]]:
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    results: list[dict[str, Any]] = []
+
+    def job(config: DictConfig) -> None:
+        sweeping = HydraConfig.get().mode is RunMode.MULTIRUN
+        content = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        results.append(run_one(content, quiet=quiet, sweeping=sweeping))
+
+    before = sys.argv
+    sys.argv = ["dyad run", *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach us, and the user as one line
+    try:
+        with tempfile.TemporaryDirectory(prefix="dyad-sweep-") as scratch:
+            os.environ["DYAD_SWEEP_DIR"] = scratch
+            decorated = hydra.main(version_base="1.3", config_path=str(resource_root("conf")), config_name="config")
+            decorated(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"configuration: {_one_line(str(error))}") from None
+    finally:
+        sys.argv = before
+    return results
+
+
+def _one_line(message: str) -> str:
+    """Hydra's explanation in one line, with the nearest valid name."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    text = lines[0] if lines else "not understood"
+    missing = re.match(r"Could not find '(.+)/([^/]+)'", text)
+    if missing:
+        group, name = missing.groups()
+        choices = [line.strip() for line in message.splitlines() if line.startswith("\t")]
+        return f"{group}: no option '{name}'{nearest(name, choices)}"
+    unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", message)
+    if unknown:
+        from simulator.studies.config import known_keys
+
+        *parents, key = unknown.group(1).split(".")
+        return f"unknown key '{unknown.group(1)}'{nearest(key, known_keys(parents))}"
+    return " ".join(lines)[:300]
+
+
+def run_one(content: Any, *, quiet: bool, sweeping: bool) -> dict[str, Any]:
+    """Run one composed configuration; returns what is printed about it."""
+    from simulator.studies.config import parse_config
+    from simulator.studies.running import run_study
+
+    if sweeping and content.get("out"):
+        content = _out_below(content)
+    config = parse_config(content)
+    bar = None
+
+    def progress(tally: Any, plan: Any) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = progress_bar(plan.size, "simulating", quiet)
+        bar.update(tally.tried + tally.skipped - bar.n)
+
+    result = run_study(config, progress, lambda run: None if quiet else say(f"run: {run.path}"))
+    if bar is not None:
+        bar.close()
+    for line in result.torn:
+        say(line)
+    if result.set_aside:
+        say(f"{result.set_aside} records of an older writer were set aside")
+    outcome: dict[str, Any] = {
+        "run": str(result.run.path),
+        "identity": result.run.identity,
+        "courses": result.plan.size,
+        "ended": result.tally.ended + result.tally.skipped,
+        "failed": result.tally.failed,
+        "failures": result.tally.failures,
+        "stopped_by": result.tally.stopped_by,
+        "report": None,
+    }
+    if result.finished:
+        outcome["report"] = str(measure(result.run.path, config.coders, quiet))
+    return outcome
+
+
+def _out_below(content: dict[str, Any]) -> dict[str, Any]:
+    """With `-m`, `out` is the parent of one folder per setting, named as the default folder is."""
+    from simulator.studies.config import parse_config
+    from simulator.studies.identity import identity_components, identity_of
+    from simulator.studies.plan import make_plan
+    from simulator.studies.running import default_folder
+
+    config = parse_config(content)
+    name = default_folder(config, identity_of(identity_components(make_plan(config)))).name
+    return {**content, "out": str(Path(content["out"]) / name)}
+
+
+def measure(folder: Path, coders: dict[str, dict[str, Any]], quiet: bool) -> Path:
+    """Code a run's dataset and write its report; returns where the report is."""
+    from simulator.coding.datasets import code_run
+    from simulator.reporting.writing import report_run
+
+    for name, options in coders.items():
+        if not quiet:
+            say(f"coding: {name}")
+        code_run(folder, name, options)
+    return report_run(folder)
+
+
+def _sentence(result: dict[str, Any]) -> str:
+    done = f"{result['ended']} of {result['courses']} courses ended"
+    if result["failed"]:
+        done += f", {result['failed']} failed ({', '.join(f'{k}: {v}' for k, v in result['failures'].items())})"
+    if result["stopped_by"]:
+        return f"{done}; stopped: {result['stopped_by']}; the same command goes on from here\nrun: {result['run']}"
+    return f"{done}\nreport: {result['report']}"

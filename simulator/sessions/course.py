@@ -1,0 +1,218 @@
+"""One course: its sessions in order, with the instruments given before, between and after them.
+
+A course begins empty or from its history in the journal; both ways lead through the same lines, so that an interrupted
+course ends exactly like an uninterrupted one.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from autogen_agentchat.messages import BaseChatMessage, TextMessage
+
+from simulator.agents.base import STIMULUS, Seat
+from simulator.agents.seating import ChairFactory
+from simulator.instruments.schema import Moment
+from simulator.models.handle import SeatedModelClient
+from simulator.personas.schema import Persona
+from simulator.records.history import Fact, History
+from simulator.records.journal_records import (
+    CourseEnded,
+    CourseRecord,
+    Event,
+    Execution,
+    SavedState,
+    Turn,
+)
+from simulator.sessions.administration import InstrumentChoice, administer
+from simulator.sessions.engine import Chair, Session, converse, message_of
+from simulator.sessions.protocol import SessionProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class CourseSpec:
+    """One planned course: everything that tells it apart from its neighbours."""
+
+    course: str
+    pairing_key: str
+    condition: str
+    arm: str
+    chairs: Mapping[str, str]
+    """Name of the configuration in each chair, by role."""
+    persona: Persona
+    replicate: int
+
+
+@dataclass(slots=True)
+class CourseSetting:
+    """What all courses of a study share."""
+
+    protocol: SessionProtocol
+    factories: Mapping[tuple[str, str], ChairFactory]
+    """Chair factories by (role, configuration's name)."""
+    instruments: Sequence[InstrumentChoice]
+    drained: Callable[[], bool]
+    persona_roles: frozenset[str] = frozenset({"client"})
+    """Roles that know the persona; the others learn of it only what they hear."""
+
+
+@dataclass(slots=True)
+class _SeatedSession:
+    seats: dict[str, Seat] = field(default_factory=dict)
+    chairs: dict[str, Chair] = field(default_factory=dict)
+    handles: list[SeatedModelClient] = field(default_factory=list)
+
+
+async def run_course(
+    spec: CourseSpec, setting: CourseSetting, past: Sequence[Fact], journal: Callable[[CourseRecord], None]
+) -> None:
+    """Run a course to its end, continuing from `past`.
+
+    Raises:
+        SessionError: a session cannot go on.
+        Drained: the run was asked to stop; what was finished is in the journal.
+    """
+    history = History(spec.course, list(past))
+
+    def record(fact: CourseRecord) -> None:
+        journal(fact)
+        if not isinstance(fact, Execution):
+            history.facts.append(fact)  # type: ignore[arg-type]
+
+    index = 0
+    seated = _seat_all(spec, setting, index)
+    if index == 0:
+        await _administer_all(spec, setting, seated, history, "course_start", index, record)
+    await _run_session(spec, setting, seated, history, index, record)
+    await _administer_all(spec, setting, seated, history, "session_end", index, record)
+    record(CourseEnded(spec.course, index + 1))
+
+
+async def _run_session(
+    spec: CourseSpec,
+    setting: CourseSetting,
+    seated: _SeatedSession,
+    history: History,
+    index: int,
+    record: Callable[[CourseRecord], None],
+) -> None:
+    turns = history.turns(index)
+    for role, chair in seated.chairs.items():
+        await chair.recall(_told(role, turns, history, index, setting.protocol), _saved(role, turns, history, index))
+    if history.session_end(index) is not None:
+        return
+    started, clock = time.time(), time.perf_counter()
+    stimuli = {name: setting.protocol.stimuli[name] for name in setting.protocol.arms[spec.arm]}
+
+    def seed(role: str, turn: int) -> int:
+        return seated.seats[role].seed(turn)
+
+    session = Session(
+        spec.course, index, setting.protocol, stimuli, seated.chairs, record, [message_of(turn) for turn in turns],
+        setting.drained, seed, delivered=_delivered(history, index),
+    )  # fmt: skip
+    try:
+        await converse(session)
+    finally:
+        _note_executions(spec.course, index, seated, started, clock, record)
+
+
+def _seat_all(spec: CourseSpec, setting: CourseSetting, index: int) -> _SeatedSession:
+    seated = _SeatedSession()
+    roles = setting.protocol.roles
+    for role in roles:
+        seat = Seat(
+            role=role,
+            partner_roles=tuple(other for other in roles if other != role),
+            course=spec.course,
+            pairing_key=spec.pairing_key,
+            session=index,
+            persona=spec.persona if role in setting.persona_roles else None,
+            condition=spec.condition,
+        )
+        agent, handles = setting.factories[role, spec.chairs[role]].seat(seat)
+        seated.seats[role] = seat
+        seated.handles += handles
+        seated.chairs[role] = Chair(role, agent, _turn_teller(handles))
+    return seated
+
+
+def _turn_teller(handles: Sequence[SeatedModelClient]) -> Callable[[str, int], None] | None:
+    if not handles:
+        return None
+
+    def tell(role: str, turn: int) -> None:
+        for handle in handles:
+            handle.at_turn(turn)
+
+    return tell
+
+
+def _told(
+    role: str, turns: Sequence[Turn], history: History, index: int, protocol: SessionProtocol
+) -> list[tuple[int, BaseChatMessage]]:
+    """What a role has heard and said, with the turn at which it did, in order."""
+    hidden: dict[int, list[str]] = {}
+    for fact in history.facts:
+        if isinstance(fact, Event) and fact.session == index and fact.role == role and fact.event == "stimulus":
+            if fact.payload is not None and not fact.payload["visible"]:
+                hidden.setdefault(fact.turn, []).append(protocol.stimuli[fact.name].text)
+    told: list[tuple[int, BaseChatMessage]] = []
+    for turn in turns:
+        told += [(turn.turn, TextMessage(content=text, source=STIMULUS)) for text in hidden.get(turn.turn, ())]
+        told.append((turn.turn, message_of(turn)))
+    return told
+
+
+def _saved(role: str, turns: Sequence[Turn], history: History, index: int) -> SavedState | None:
+    """The last state of a foreign agent that belongs to a finished turn."""
+    latest = None
+    for fact in history.facts:
+        if isinstance(fact, SavedState) and (fact.session, fact.role) == (index, role) and fact.turn < len(turns):
+            latest = fact
+    return latest
+
+
+def _delivered(history: History, index: int) -> frozenset[str]:
+    return frozenset(
+        fact.name
+        for fact in history.facts
+        if isinstance(fact, Event) and fact.session == index and fact.event == "stimulus"
+    )
+
+
+async def _administer_all(
+    spec: CourseSpec,
+    setting: CourseSetting,
+    seated: _SeatedSession,
+    history: History,
+    moment: Moment,
+    index: int,
+    record: Callable[[CourseRecord], None],
+) -> None:
+    for choice in setting.instruments:
+        if moment not in choice.moments:
+            continue
+        if history.has_administration(index, moment, choice.instrument, choice.respondent):
+            continue
+        chair, seat = seated.chairs[choice.respondent], seated.seats[choice.respondent]
+        record(await administer(choice, chair.agent, seat, moment))
+
+
+def _note_executions(
+    course: str,
+    index: int,
+    seated: _SeatedSession,
+    started: float,
+    clock: float,
+    record: Callable[[CourseRecord], None],
+) -> None:
+    for handle in seated.handles:
+        for call in handle.log.take():
+            record(
+                Execution(
+                    course, index, "call", call.started, call.seconds, call.turn, handle.role, call.purpose,
+                    prompt_tokens=call.prompt_tokens, completion_tokens=call.completion_tokens,
+                )
+            )  # fmt: skip
+    record(Execution(course, index, "session", started, time.perf_counter() - clock))

@@ -1,0 +1,234 @@
+"""One conversation, from its opening to its typed ending.
+
+Agents take turns in the order of the cast; the engine calls `on_messages` itself and gives each agent what was said since
+it last spoke. A turn is journalled before the next one is asked for. Whatever goes wrong inside a chair becomes a
+`SessionError` with the boundary that was crossed; the engine never swallows one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.messages import BaseChatMessage, TextMessage
+from autogen_core import CancellationToken
+
+from simulator.agents.base import STIMULUS, Rebuilt, TurnMessage
+from simulator.errors import SessionError
+from simulator.records.journal_records import Event, SavedState, SessionEnded, Turn
+from simulator.sessions.goodbyes import takes_leave
+from simulator.sessions.protocol import Ending, SessionProtocol, Stimulus
+
+Fact = Turn | Event | SavedState | SessionEnded
+BeforeTurn = Callable[[str, int], None]
+
+_NO_TOKEN = CancellationToken()
+
+
+class Chair:
+    """One role's agent in one session, and how much of the conversation it has heard."""
+
+    def __init__(self, role: str, agent: BaseChatAgent, before_turn: BeforeTurn | None = None) -> None:
+        self.role = role
+        self.agent = agent
+        self._before_turn = before_turn
+        self._unheard: list[BaseChatMessage] = []
+        self.is_foreign = not isinstance(agent, Rebuilt)
+
+    def hear(self, message: BaseChatMessage) -> None:
+        """Keep a message for the agent's next turn."""
+        self._unheard.append(message)
+
+    def take_unheard(self) -> list[BaseChatMessage]:
+        """What the agent has yet to hear; it counts as heard from now on."""
+        unheard, self._unheard = self._unheard, []
+        return unheard
+
+    async def recall(self, told: Sequence[tuple[int, BaseChatMessage]], saved: SavedState | None) -> None:
+        """Bring the agent to where the journal left it.
+
+        Our own agents hear everything again; a foreign one gets back what it saved of itself, and hears at its next turn
+        what was said since.
+
+        Args:
+            told: all that this chair heard and said, with the turn at which it did, in order.
+            saved: what a foreign agent saved last.
+        """
+        if isinstance(self.agent, Rebuilt):
+            self.agent.recall([message for _, message in told])
+            return
+        if saved is not None:
+            await self.agent.load_state(saved.state)
+        already = -1 if saved is None else saved.turn
+        self._unheard = [message for turn, message in told if turn > already and message.source != self.role]
+
+    async def speak(self, turn: int) -> TurnMessage:
+        """The agent's next contribution.
+
+        Raises:
+            SessionError: the model server or the agent's own code failed.
+        """
+        if self._before_turn is not None:
+            self._before_turn(self.role, turn)
+        try:
+            response = await self.agent.on_messages(self._unheard, _NO_TOKEN)
+        except SessionError:
+            raise
+        except Exception as error:
+            raise SessionError("agent", type(error).__name__, f"{self.role}: {str(error)[:300]}") from error
+        self._unheard = []
+        message = response.chat_message
+        if isinstance(message, TurnMessage):
+            message.turn, message.role = turn, self.role
+            return message
+        return TurnMessage(content=message.to_model_text(), source=self.role, turn=turn, role=self.role)
+
+
+@dataclass(slots=True)
+class Session:
+    """What `converse` needs: the place, the cast, the rules, the past and where to write."""
+
+    course: str
+    index: int
+    protocol: SessionProtocol
+    stimuli: Mapping[str, Stimulus]
+    chairs: Mapping[str, Chair]
+    journal: Callable[[Fact], None]
+    history: list[TurnMessage]
+    drained: Callable[[], bool]
+    seed: Callable[[str, int], int]
+    day: float = 0.0
+    delivered: frozenset[str] = frozenset()
+
+
+class Drained(Exception):
+    """The run is being drained: the session stops between two turns and goes on when the run is resumed."""
+
+
+async def converse(session: Session) -> SessionEnded:
+    """Hold the conversation, from its first turn or from where the journal left it, to its end.
+
+    Raises:
+        SessionError: it cannot go on; what was said so far is in the journal.
+        Drained: the run was asked to stop.
+    """
+    protocol, history = session.protocol, session.history
+    pending = _pending(session)
+    while True:
+        ending = _ending(protocol, history)
+        if ending is not None:
+            reason, role = ending
+            end = SessionEnded(session.course, session.index, protocol.opener, reason, len(history), role, session.day)
+            session.journal(end)
+            return end
+        if session.drained():
+            raise Drained
+        turn = len(history)
+        speaker = session.chairs[protocol.speaker(turn)]
+        stimulus = _due(pending, speaker.role, turn)
+        if stimulus is not None and stimulus[1].visible:
+            message = _say_stimulus(session, speaker, turn, *stimulus)
+        else:
+            if stimulus is not None:
+                _tell_stimulus(session, speaker, turn, *stimulus)
+            message = await speaker.speak(turn)
+        if speaker.is_foreign:  # before the turn: a state without its turn is ignored, a turn is never lost
+            saved = await speaker.agent.save_state()
+            session.journal(SavedState(session.course, session.index, turn, speaker.role, dict(saved)))
+        _take_down(session, message, stimulus[0] if stimulus else _answered_probe(history, session))
+        for role, chair in session.chairs.items():
+            if role != speaker.role:
+                chair.hear(message)
+
+
+def _ending(protocol: SessionProtocol, history: Sequence[TurnMessage]) -> tuple[Ending, str | None] | None:
+    """The reason to end here and the role that ended it, or None to go on."""
+    if not history:
+        return None
+    if not history[-1].content.strip():
+        return "guard", history[-1].role
+    taker = _leave_taker(protocol, history)
+    if taker is not None:
+        return "goodbye", taker
+    if protocol.end_on_goodbye is False and len(history) >= protocol.goodbye_loop:
+        if all(message.goodbye for message in history[-protocol.goodbye_loop :]):
+            return "goodbye_loop", history[-1].role
+    if len(history) >= protocol.max_turns:
+        return "turn_limit", None
+    return None
+
+
+def _leave_taker(protocol: SessionProtocol, history: Sequence[TurnMessage]) -> str | None:
+    """Who took leave, once the role with the last word has answered (or took leave itself)."""
+    if not protocol.end_on_goodbye:
+        return None
+    if history[-1].goodbye and history[-1].role == protocol.last_word:
+        earlier = next((m for m in history[-len(protocol.roles) : -1] if m.goodbye), history[-1])
+        return earlier.role
+    if history[-1].role == protocol.last_word:
+        for message in history[-len(protocol.roles) : -1]:
+            if message.goodbye:
+                return message.role
+    return None
+
+
+def _pending(session: Session) -> dict[str, Stimulus]:
+    ordered = sorted(session.stimuli.items(), key=lambda item: (item[1].turn, item[1].order, item[0]))
+    return {name: s for name, s in ordered if s.session == session.index and name not in session.delivered}
+
+
+def _due(pending: dict[str, Stimulus], role: str, turn: int) -> tuple[str, Stimulus] | None:
+    for name, stimulus in pending.items():
+        if stimulus.role == role and stimulus.turn <= turn:
+            return name, pending.pop(name)
+    return None
+
+
+def _say_stimulus(session: Session, speaker: Chair, turn: int, name: str, stimulus: Stimulus) -> TurnMessage:
+    """Put the stimulus in the place of the role's turn; its agent hears it as its own words."""
+    session.journal(Event(session.course, session.index, turn, name, "stimulus", speaker.role, {"visible": True}))
+    message = TurnMessage(
+        content=stimulus.text, source=speaker.role, turn=turn, role=speaker.role, model="stimulus",
+        seed=session.seed(speaker.role, turn), planted={"probe": {"name": name}}, goodbye=stimulus.goodbye,
+    )  # fmt: skip
+    if isinstance(speaker.agent, Rebuilt):
+        speaker.agent.recall([*speaker.take_unheard(), message])
+    else:
+        speaker.hear(message)
+    return message
+
+
+def _tell_stimulus(session: Session, speaker: Chair, turn: int, name: str, stimulus: Stimulus) -> None:
+    """Tell the role alone; the other chairs never see it."""
+    session.journal(Event(session.course, session.index, turn, name, "stimulus", speaker.role, {"visible": False}))
+    speaker.hear(TextMessage(content=stimulus.text, source=STIMULUS))
+
+
+def _answered_probe(history: Sequence[TurnMessage], session: Session) -> str | None:
+    """The visible stimulus that the turn now spoken answers: the one said since the speaker's last turn."""
+    for message in reversed(history[-(len(session.protocol.roles) - 1) :]):
+        if message.planted and "probe" in message.planted:
+            return str(message.planted["probe"]["name"])
+    return None
+
+
+def _take_down(session: Session, message: TurnMessage, probe: str | None) -> None:
+    """Journal the turn, then let it count."""
+    if message.goodbye is None:
+        message.goodbye = takes_leave(message.content)
+    session.journal(
+        Turn(
+            session.course, session.index, message.turn, message.role, message.source, message.content,
+            message.finish_reason, message.model, message.seed, message.regeneration, probe, message.goodbye,
+            message.planted, message.state,
+        )
+    )  # fmt: skip
+    session.history.append(message)
+
+
+def message_of(turn: Turn) -> TurnMessage:
+    """A journalled turn as the message that the agents heard."""
+    return TurnMessage(
+        content=turn.text, source=turn.speaker, turn=turn.turn, role=turn.role, finish_reason=turn.finish_reason,
+        model=turn.model, seed=turn.seed, regeneration=turn.regeneration, planted=turn.planted, state=turn.state,
+        goodbye=turn.goodbye,
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""The protocol of a session: who is in it, who opens, when it ends, what is put in from outside."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from simulator.errors import nearest
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Stimulus(_Config):
+    """A named text that is put into a session. It stands in the place of a turn of `role` (visible), or is told to that
+    role alone before it speaks (hidden)."""
+
+    role: str
+    """Whose turn it replaces (visible) or who is told (hidden)."""
+    text: Annotated[str, Field(min_length=1)]
+    turn: Annotated[int, Field(ge=0)]
+    """The first turn of that role at or after this index, counted from 0; with `session`, of that session."""
+    session: Annotated[int, Field(ge=0)] = 0
+    visible: bool = True
+    order: int = 0
+    """Among stimuli due at one turn the smallest comes first; the others wait for the role's next turn."""
+    goodbye: bool = False
+    """Whether the text takes leave: the session then ends by the rules for goodbyes."""
+
+
+class SessionProtocol(_Config):
+    """How every session of a study runs."""
+
+    roles: Annotated[list[Name], Field(min_length=2)] = ["client", "therapist"]
+    """The cast in speaking order; roles alternate in this order, starting from `opener`."""
+    opener: Name = "therapist"
+    last_word: Name = "therapist"
+    """Who answers a goodbye once more before the session ends."""
+    max_turns: Annotated[int, Field(ge=1)] = 120
+    end_on_goodbye: bool = True
+    goodbye_loop: Annotated[int, Field(ge=2)] = 4
+    """This many goodbyes in a row end a session in which goodbyes alone do not."""
+    stimuli: dict[Name, Stimulus] = {}
+    arms: Annotated[dict[Name, list[str]], Field(min_length=1)] = {"plain": []}
+    """Arms of the study by name: which stimuli each one has. An arm without stimuli is the control."""
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        if len(set(self.roles)) < len(self.roles):
+            raise ValueError("roles: a role stands twice; give each chair its own name")
+        for field in ("opener", "last_word"):
+            if getattr(self, field) not in self.roles:
+                raise ValueError(f"{field}: '{getattr(self, field)}' is not in the cast{nearest(getattr(self, field), self.roles)}")
+        for name, stimulus in self.stimuli.items():
+            if stimulus.role not in self.roles:
+                raise ValueError(
+                    f"stimuli.{name}.role: '{stimulus.role}' is not in the cast{nearest(stimulus.role, self.roles)}"
+                )
+        for arm, names in self.arms.items():
+            for name in names:
+                if name not in self.stimuli:
+                    raise ValueError(f"arms.{arm}: no stimulus '{name}'{nearest(name, self.stimuli)}")
+        return self
+
+    def speaker(self, turn: int) -> str:
+        """The role whose turn it is."""
+        return self.roles[(self.roles.index(self.opener) + turn) % len(self.roles)]
+
+
+Ending = Literal["goodbye", "goodbye_loop", "turn_limit", "guard"]
+"""Why a session ended. A failure is no ending: the course stops and can be taken up again."""

@@ -1,0 +1,146 @@
+"""The typed configuration of a study: what Hydra composed, checked.
+
+An unknown key or a value of the wrong type is one line that names the field and the nearest valid name. Everything here
+can be set on the command line; nothing here is ignored.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from simulator.errors import UserError, nearest
+from simulator.sessions.administration import InstrumentChoice
+from simulator.sessions.protocol import Name, SessionProtocol
+
+ChairOptions = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class PersonaChoice(_Config):
+    """Which personas take part: a set of files, or a sample from a declared population."""
+
+    set: str | None = None
+    """A shipped set's name or a path to a file or folder."""
+    population: str | None = None
+    """A shipped population's name or a path."""
+    sample: Annotated[int, Field(ge=1)] | None = None
+    """How many personas to draw from the population."""
+    ids: list[str] | None = None
+    """Only these personas of the set."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Only the first so many."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.set is None) == (self.population is None):
+            raise ValueError("give either 'set' or 'population'")
+        if (self.population is None) != (self.sample is None):
+            raise ValueError("'population' and 'sample' go together")
+        return self
+
+
+class Limits(_Config):
+    """What a run may use. `failure_rate` of the courses so far (once 20 have been tried) drains the run."""
+
+    concurrency: Annotated[int, Field(ge=1)] = 64
+    """Courses in flight at once."""
+    failure_rate: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class StudyConfig(_Config):
+    """A whole study, as `dyad run` takes it."""
+
+    experiment: Name
+    seed: Annotated[int, Field(ge=0)] = 0
+    replicates: Annotated[int, Field(ge=1)] = 1
+    pairing: Literal["course", "persona"] = "course"
+    """Whether courses have seeds of their own, or share them across conditions for the same persona and replicate."""
+    personas: PersonaChoice
+    client: ChairOptions
+    therapist: ChairOptions
+    chairs: dict[Name, ChairOptions] = {}
+    """Further roles of the cast by name."""
+    session: SessionProtocol = SessionProtocol()
+    instruments: dict[Name, InstrumentChoice] = {}
+    coders: dict[Name, dict[str, Any]] = {}
+    limits: Limits = Limits()
+    out: str | None = None
+    """Folder of the run; by default runs/<experiment>-<first 8 of the identity>."""
+    shards: Annotated[int, Field(ge=1, le=4096)] = 8
+    retry_failed: bool = False
+    """Take failed courses up again."""
+    accept_code_change: bool = False
+    """Continue a run that another version of Dyad's simulating code began."""
+    extend: bool = False
+    """Add cells to the run in `out`."""
+
+    @model_validator(mode="after")
+    def _roles_are_seated(self) -> Self:
+        for role in self.session.roles:
+            if role not in self.options:
+                raise ValueError(f"session.roles: nobody can sit in chair '{role}'{nearest(role, self.options)}")
+        for name, choice in self.instruments.items():
+            if choice.respondent not in self.session.roles:
+                raise ValueError(
+                    f"instruments.{name}.respondent: '{choice.respondent}' is not in the cast"
+                    f"{nearest(choice.respondent, self.session.roles)}"
+                )
+        if self.shards & (self.shards - 1):
+            raise ValueError(f"shards: {self.shards} is no power of two")
+        return self
+
+    @property
+    def options(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Who can sit in which chair: role -> name -> configuration."""
+        return {"client": self.client, "therapist": self.therapist, **self.chairs}
+
+
+def parse_config(content: Mapping[str, Any]) -> StudyConfig:
+    """Check a composed configuration.
+
+    Raises:
+        UserError: the first mistakes, in one line.
+    """
+    try:
+        return StudyConfig.model_validate(content)
+    except ValidationError as error:
+        raise UserError("configuration: " + "; ".join(_explain(problem) for problem in error.errors()[:3])) from None
+
+
+def _explain(problem: Any) -> str:
+    place = [str(part) for part in problem["loc"]]
+    field = ".".join(place)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{field}'{nearest(place[-1], known_keys(place[:-1]))}"
+    if problem["type"] == "missing":
+        return f"'{field}' is missing"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{field}.{message}" if field else message
+    return f"'{field}': {message[0].lower()}{message[1:]}, got {problem['input']!r}"[:300]
+
+
+def known_keys(place: Sequence[str]) -> list[str]:
+    """The keys that a configuration may have at a place, as far as the schema says."""
+    model: Any = StudyConfig
+    for part in place:
+        annotation = model.model_fields[part].annotation if hasattr(model, "model_fields") and part in model.model_fields else None
+        inner = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+        elif inner:
+            model = inner[0]
+    return list(model.model_fields) if hasattr(model, "model_fields") else []
+
+
+def resolve_path(name: str, shipped: Path) -> Path:
+    """A shipped resource by name, or the user's path as it is."""
+    for candidate in (shipped / name, shipped / f"{name}.yaml"):
+        if candidate.exists() and "/" not in name:
+            return candidate
+    return Path(name).expanduser()

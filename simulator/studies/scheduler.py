@@ -1,0 +1,173 @@
+"""Runs the courses of a plan: bounded, resumable, and without one course harming another.
+
+At most `concurrency` courses are in flight; the plan is enumerated as they finish, so memory does not grow with it. A
+course that fails is a record with the boundary it crossed. SIGTERM, SIGUSR1, SIGUSR2 and Ctrl-C drain the run: every
+course stops after its current turn, and the same command continues it.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from simulator.errors import SessionError
+from simulator.records.history import History
+from simulator.records.journal_records import CourseRecord, Failed, Opened
+from simulator.sessions.course import CourseSetting, CourseSpec, run_course
+from simulator.sessions.engine import Drained
+
+DRAIN_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+FAILURES_ARE_JUDGED_AFTER = 20
+_YIELD_EVERY_SECONDS = 0.05
+
+Append = Callable[[CourseRecord], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the courses of this process went. `stopped_by` says why a run was drained, if it was."""
+
+    ended: int = 0
+    failed: int = 0
+    skipped: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    stopped_by: str | None = None
+
+    @property
+    def tried(self) -> int:
+        """Courses that were taken up and did not have to wait for a later run."""
+        return self.ended + self.failed
+
+
+@dataclass(slots=True)
+class Drain:
+    """Whether the run shall stop, and why."""
+
+    reason: str | None = None
+
+    def ask(self, reason: str) -> None:
+        """Ask every course to stop after its current turn; the first reason stands."""
+        self.reason = self.reason or reason
+
+    def asked(self) -> bool:
+        """Whether somebody asked."""
+        return self.reason is not None
+
+
+async def run_courses(
+    specs: Iterator[CourseSpec],
+    setting: CourseSetting,
+    histories: Mapping[str, History],
+    append_for: Callable[[str], Append],
+    drain: Drain,
+    concurrency: int,
+    failure_rate: float,
+    retry_failed: bool = False,
+    progress: Callable[[Tally], None] = lambda tally: None,
+) -> Tally:
+    """Run all courses that have not ended.
+
+    Args:
+        specs: the courses, lazily.
+        setting: what they share.
+        histories: what the journal already holds, by course id.
+        append_for: gives the journal of a course.
+        drain: asked between two turns.
+        concurrency: courses in flight at once.
+        failure_rate: once 20 courses have been tried, a larger share of failures drains the run.
+        retry_failed: take up courses whose last state is a failure.
+        progress: told after every course.
+    """
+    tally = Tally()
+    waiting = _to_do(specs, histories, retry_failed, tally)
+
+    async def work() -> None:
+        last_yield = time.monotonic()
+        for spec in waiting:
+            if drain.asked():
+                return
+            await _one(spec, setting, histories.get(spec.course), append_for(spec.course), tally, drain)
+            _judge_failures(tally, failure_rate, drain)
+            progress(tally)
+            if time.monotonic() - last_yield > _YIELD_EVERY_SECONDS:
+                await asyncio.sleep(0)  # scripted agents never wait: let signals and neighbours in
+                last_yield = time.monotonic()
+
+    with _signals(drain):
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+    tally.stopped_by = drain.reason
+    return tally
+
+
+def _to_do(
+    specs: Iterator[CourseSpec], histories: Mapping[str, History], retry_failed: bool, tally: Tally
+) -> Iterator[CourseSpec]:
+    for spec in specs:
+        history = histories.get(spec.course)
+        if history is not None and (history.ended or (history.failure is not None and not retry_failed)):
+            tally.skipped += 1
+            continue
+        yield spec
+
+
+async def _one(
+    spec: CourseSpec, setting: CourseSetting, history: History | None, append: Append, tally: Tally, drain: Drain
+) -> None:
+    past = history.standing if history is not None else []
+    last = [0, 0]
+
+    def journal(record: CourseRecord) -> None:
+        append(record)
+        last[0] = getattr(record, "session", last[0])
+        last[1] = turn if isinstance(turn := getattr(record, "turn", None), int) else last[1]
+
+    try:
+        append(Opened(spec.course, len(past)))
+        await run_course(spec, setting, past, journal)
+    except Drained:
+        return
+    except OSError as error:  # agents' own errors never come through here: the journal cannot be written
+        drain.ask(f"the journal cannot be written ({error.strerror}); make room, then run the same command again")
+    except SessionError as error:
+        append(Failed(spec.course, last[0], last[1], error.boundary, error.kind, str(error)))
+        tally.failed += 1
+        cause = f"{error.boundary}: {error.kind}"
+        tally.failures[cause] = tally.failures.get(cause, 0) + 1
+    else:
+        tally.ended += 1
+
+
+def _judge_failures(tally: Tally, failure_rate: float, drain: Drain) -> None:
+    if tally.tried >= FAILURES_ARE_JUDGED_AFTER and tally.failed > failure_rate * tally.tried:
+        cause = max(tally.failures, key=lambda name: tally.failures[name])
+        drain.ask(
+            f"{tally.failed} of {tally.tried} courses failed, more than limits.failure_rate={failure_rate:g}; "
+            f"most often {cause}"
+        )
+
+
+@contextlib.contextmanager
+def _signals(drain: Drain) -> Iterator[None]:
+    """While inside, signals drain; a second Ctrl-C interrupts at once."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if drain.asked():
+            for known in DRAIN_SIGNALS:
+                loop.remove_signal_handler(known)
+        drain.ask(f"{number.name} was received")
+
+    try:
+        for number in DRAIN_SIGNALS:
+            loop.add_signal_handler(number, on_signal, number)
+        installed = True
+    except (ValueError, RuntimeError, NotImplementedError):  # not in the main thread: whoever runs us decides
+        installed = False
+    try:
+        yield
+    finally:
+        if installed:
+            for number in DRAIN_SIGNALS:
+                loop.remove_signal_handler(number)
