@@ -4,6 +4,8 @@ Only clusters that both arms have are compared. For a population the covariance 
 out, which is what pairing buys; for a fixed set of clusters the replicates of the two arms are independent draws.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy.typing as npt
 from simulator.statistics.intervals import TOO_FEW_CLUSTERS, Interval
 from simulator.statistics.limits import UNBOUNDED, UNIT, Bounds, difference_limits, difference_p
 from simulator.statistics.means import NAN, Clustered, clustered
-from simulator.statistics.moments import Array
+from simulator.statistics.moments import Array, Moments
 from simulator.statistics.rules import Estimand, carrier, too_few, too_few_for_share
 from simulator.statistics.shares import session_shares
 
@@ -83,40 +85,64 @@ def contrast_interval(
 ) -> Interval:
     """The contrast of two grouped arms, with its p-value. The flag follows `statistics.rules`, for shares by the arm
     that shows the behaviour."""
-    one, two = paired(first, second)
-    n, units = len(one.names), len(one.values) + len(two.values)
+    return contrast_intervals([(first, second)], estimand, level, cluster, shares=shares, bounds=bounds)[0]
+
+
+def contrast_intervals(
+    pairs: Sequence[tuple[Clustered, Clustered]],
+    estimand: Estimand,
+    level: float = 0.95,
+    cluster: str = "personas",
+    *,
+    shares: bool = False,
+    bounds: Bounds = UNBOUNDED,
+) -> list[Interval]:
+    """`contrast_interval` of many pairs of arms at once: p-values are searched for all of them together."""
     method = METHOD[estimand].format(cluster=cluster)
-    if not n:
-        return Interval(
-            estimate=NAN,
-            low=NAN,
-            high=NAN,
-            level=level,
-            method=method,
-            clusters=0,
-            units=0,
-            cluster=cluster,
-            flag=f"no {cluster} in both arms",
-        )
-    a, b = one.moments(estimand), two.moments(estimand)
-    difference = float(a.mean - b.mean)
-    if not np.isfinite(a.variance + b.variance) or float(a.variance + b.variance) <= 1e-24:
-        reason = "no variation" if np.isfinite(a.variance + b.variance) else "variance unknown"
-        return Interval(
-            estimate=difference,
-            low=NAN,
-            high=NAN,
-            level=level,
-            method=method,
-            clusters=n,
-            units=units,
-            cluster=cluster,
-            flag=reason,
-        )
-    population = estimand == "population"
-    covariance = covariance_of_means(one.means, two.means) if population else 0.0
     scale = UNIT if shares else bounds
-    low, high = difference_limits(a, b, covariance, level, scale)
+    prepared = [_prepare(*paired(first, second), estimand, shares) for first, second in pairs]
+    usable = [item for item in prepared if item.reason is None]
+    solved: list[tuple[float, float, float]] = []
+    if usable:
+        first, second = _stack([item.first for item in usable]), _stack([item.second for item in usable])
+        covariance = np.array([item.covariance for item in usable])
+        low, high = difference_limits(first, second, covariance, level, scale)
+        p = difference_p(first, second, covariance, scale)
+        solved = list(zip(low.tolist(), high.tolist(), p.tolist(), strict=True))
+    answers = iter(solved)
+    rows: list[Interval] = []
+    for item in prepared:
+        low_, high_, p_ = next(answers) if item.reason is None else (NAN, NAN, None)
+        flag = item.reason or (TOO_FEW_CLUSTERS if item.flagged else None)
+        rows.append(
+            Interval(
+                estimate=item.difference, low=low_, high=high_, level=level, method=method, clusters=item.clusters,
+                units=item.units, cluster=cluster, flag=flag, p=p_,
+            )
+        )  # fmt: skip
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    first: Moments
+    second: Moments
+    covariance: float
+    difference: float
+    clusters: int
+    units: int
+    flagged: bool
+    reason: str | None
+
+
+def _prepare(one: Clustered, two: Clustered, estimand: Estimand, shares: bool) -> _Prepared:
+    n, units = len(one.names), len(one.values) + len(two.values)
+    if not n:
+        nothing = Moments(*(np.asarray(NAN) for _ in range(4)))
+        return _Prepared(nothing, nothing, 0.0, NAN, 0, 0, True, "nothing that both arms have")
+    a, b = one.moments(estimand), two.moments(estimand)
+    population = estimand == "population"
+    covariance = float(covariance_of_means(one.means, two.means)) if population else 0.0
     df = np.minimum(a.df, b.df)
     if shares:
         values = (one.means, two.means) if population else (one.values, two.values)
@@ -125,15 +151,16 @@ def contrast_interval(
         flagged = too_few_for_share(estimand, carrier(a.mean, b.mean), seen, missed, n, df)
     else:
         flagged = too_few(estimand, df)
-    return Interval(
-        estimate=difference,
-        low=float(low),
-        high=float(high),
-        level=level,
-        method=method,
-        clusters=n,
-        units=units,
-        cluster=cluster,
-        flag=TOO_FEW_CLUSTERS if bool(flagged) else None,
-        p=float(difference_p(a, b, covariance, scale)),
+    variance = float(a.variance + b.variance)
+    known = np.isfinite(variance)
+    reason = "variance unknown" if not known else "no variation" if variance <= 1e-24 else None
+    return _Prepared(a, b, covariance, float(a.mean - b.mean), n, units, bool(flagged), reason)
+
+
+def _stack(items: Sequence[Moments]) -> Moments:
+    return Moments(
+        np.array([float(item.mean) for item in items]),
+        np.array([float(item.variance) for item in items]),
+        np.array([float(item.third) for item in items]),
+        np.array([float(item.df) for item in items]),
     )

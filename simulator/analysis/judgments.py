@@ -1,0 +1,246 @@
+"""What was observed, as arrays: which session, where in it, which value of which code.
+
+Planted codes and coders' judgments come into one form, `Judgments`, from which everything about behaviour is counted:
+shares, rates, contrasts, positions. A judgment without a value is missing, is no unit, and is counted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import polars as pl
+
+IntArray = npt.NDArray[np.int64]
+Probes = Literal["all", "probed", "unprobed"]
+
+PRESENT, ABSENT = "present", "absent"
+_BINARY = {PRESENT, ABSENT}
+
+
+class Value(NamedTuple):
+    """One value of one code, for one role."""
+
+    codebook: str
+    role: str
+    code: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Something whose share is reported: a value of a choice (`question`), the presence of a code (`exclusivity`) or a
+    level reached (`empathy>=1`). Its units are all judgments of the same code and role that have a value."""
+
+    codebook: str
+    role: str
+    code: str
+    name: str
+    values: tuple[str, ...]
+
+
+class LiveRule(NamedTuple):
+    """Whose turns a code applies to, and the situations of which one must hold; none needed where `live` is empty."""
+
+    role: str
+    live: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgments:
+    """Judgments in parallel arrays of shape (j,).
+
+    Args:
+        sessions: one row per session: course_id, session, condition, therapist, client, persona_id, cluster, stratum,
+            turns, client_words; in the order that `session` indexes.
+        session: index into `sessions`.
+        turn: index of the turn in its session; -1 for judgments of a whole session.
+        value: index into `values`.
+        missing: number of judgments without a value, by (codebook, code).
+    """
+
+    sessions: "pl.DataFrame"
+    session: IntArray
+    turn: IntArray
+    value: IntArray
+    values: tuple[Value, ...]
+    behaviours: tuple[Behaviour, ...]
+    missing: Mapping[tuple[str, str], int]
+
+    def count(self, group: IntArray, groups: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Occurrences and units, both (groups, behaviours), for a grouping of the judgments (j,) into 0..groups-1."""
+        size = len(self.values)
+        table = np.bincount(group * size + self.value, minlength=groups * size).reshape(groups, size).astype(np.float64)
+        shows = np.array([[_shows(b, v) for b in self.behaviours] for v in self.values], dtype=np.float64)
+        unit = np.array([[_unit(b, v) for b in self.behaviours] for v in self.values], dtype=np.float64)
+        shape = (size, len(self.behaviours))
+        return table @ shows.reshape(shape), table @ unit.reshape(shape)
+
+    def per_session(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Occurrences and units per session, both (sessions, behaviours)."""
+        return self.count(self.session, len(self.sessions))
+
+
+def _unit(behaviour: Behaviour, value: Value) -> bool:
+    return (behaviour.codebook, behaviour.role, behaviour.code) == (value.codebook, value.role, value.code)
+
+
+def _shows(behaviour: Behaviour, value: Value) -> bool:
+    return _unit(behaviour, value) and value.value in behaviour.values
+
+
+def behaviours_of(values: Sequence[Value]) -> tuple[Behaviour, ...]:
+    """The behaviours that a set of observed values makes up, codes in order of appearance.
+
+    Values `present` / `absent` make one behaviour named after the code; whole numbers are levels and make one behaviour
+    per level reached; anything else is a choice, one behaviour per value.
+    """
+    codes: dict[tuple[str, str, str], list[str]] = {}
+    for value in values:
+        codes.setdefault((value.codebook, value.role, value.code), []).append(value.value)
+    found: list[Behaviour] = []
+    for (codebook, role, code), seen in codes.items():
+        if set(seen) <= _BINARY:
+            found.append(Behaviour(codebook, role, code, code, (PRESENT,)))
+        elif all(item.isdigit() for item in seen):
+            top = max(1, *(int(item) for item in seen))
+            found += [
+                Behaviour(codebook, role, code, f"{code}>={level}", tuple(str(k) for k in range(level, top + 1)))
+                for level in range(1, top + 1)
+            ]
+        else:
+            found += [Behaviour(codebook, role, code, item, (item,)) for item in sorted(set(seen))]
+    return tuple(found)
+
+
+def session_table(turns: "pl.DataFrame", courses: "pl.DataFrame") -> "pl.DataFrame":
+    """One row per session that has turns, sorted by course and session, with the course's columns beside it."""
+    import polars as pl
+
+    wanted = ["course_id", "condition", "therapist", "client", "persona_id", "replicate", "cluster", "stratum"]
+    words = pl.col("words").filter(pl.col("role") == "client").sum() if "words" in turns.columns else pl.lit(0)
+    sessions = turns.group_by("course_id", "session").agg(pl.len().alias("turns"), words.alias("client_words"))
+    return sessions.join(courses.select(wanted), on="course_id", how="inner").sort("course_id", "session")
+
+
+def planted_judgments(
+    turns: "pl.DataFrame",
+    courses: "pl.DataFrame",
+    rules: Mapping[str, Mapping[str, LiveRule]],
+    probes: Probes = "all",
+) -> Judgments:
+    """The planted codes of scripted speakers.
+
+    Args:
+        turns, courses: the tables of a dataset.
+        rules: codebook -> code -> when it is live, for codebooks that plant `live` situations and `present` codes.
+        probes: all turns, or only those that answer or deliver a probe, or only the others.
+    """
+    import polars as pl
+
+    sessions = session_table(turns, courses)
+    coded = _select(turns, probes).filter(pl.col("planted").is_not_null())
+    kinds = coded.select("role", "planted").unique(maintain_order=True).with_row_index("kind")
+    index = sessions.select("course_id", "session").with_row_index("at")
+    rows = coded.select("course_id", "session", "turn", "role", "planted").join(index, on=["course_id", "session"])
+    rows = rows.join(kinds, on=["role", "planted"])
+    known: dict[Value, int] = {}
+    decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+    lists = [
+        [known.setdefault(value, len(known)) for value in _planted_values(role, decode(text), rules)]
+        for role, text in kinds.select("role", "planted").iter_rows()
+    ]
+    lengths = np.array([len(items) for items in lists], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if len(lists) else lengths
+    flat = np.array([item for items in lists for item in items], dtype=np.int64)
+    kind = rows["kind"].to_numpy().astype(np.int64)
+    repeats = lengths[kind]
+    total = int(repeats.sum())
+    within = np.arange(total) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    value = flat[np.repeat(starts[kind], repeats) + within] if total else np.zeros(0, dtype=np.int64)
+    return _judgments(
+        sessions,
+        np.repeat(rows["at"].to_numpy().astype(np.int64), repeats),
+        np.repeat(rows["turn"].to_numpy().astype(np.int64), repeats),
+        value,
+        tuple(known),
+        {},
+    )
+
+
+def _planted_values(
+    role: str, planted: dict[str, dict[str, Any]], rules: Mapping[str, Mapping[str, LiveRule]]
+) -> list[Value]:
+    """The judgments of one turn: a choice or level per code, and present or absent for every live code."""
+    values: list[Value] = []
+    for codebook, codes in planted.items():
+        if "live" not in codes:
+            values += [Value(codebook, role, code, str(value)) for code, value in codes.items() if value is not None]
+            continue
+        live, present = set(codes["live"]), set(codes["present"])
+        for code, rule in rules.get(codebook, {}).items():
+            if rule.role == role and (not rule.live or live.intersection(rule.live) or code in present):
+                values.append(Value(codebook, role, code, PRESENT if code in present else ABSENT))
+    return values
+
+
+def coded_judgments(
+    codings: "pl.DataFrame",
+    turns: "pl.DataFrame",
+    courses: "pl.DataFrame",
+    coder: str,
+    probes: Probes = "all",
+) -> Judgments:
+    """The judgments of one coder (or `expert`) from the `codings` table.
+
+    The values `1`/`true`/`yes` and `0`/`false`/`no` of codes that have no other values count as present and absent.
+    """
+    import polars as pl
+
+    sessions = session_table(turns, courses)
+    words = [pl.col(name).cast(pl.String) for name in ("codebook", "role", "code", "value")]
+    rows = codings.filter(pl.col("coder").cast(pl.String) == coder)
+    rows = rows.select("course_id", "session", "turn", *words)
+    if probes != "all":
+        keys = ["course_id", "session", "turn"]
+        rows = rows.join(_select(turns, probes).select(keys), on=keys, how="semi")
+    missing = rows.filter(pl.col("value").is_null()).group_by("codebook", "code").len()
+    rows = rows.filter(pl.col("value").is_not_null())
+    kinds = rows.select("codebook", "role", "code", "value").unique().sort("codebook", "role", "code", "value")
+    index = sessions.select("course_id", "session").with_row_index("at")
+    rows = rows.join(index, on=["course_id", "session"])
+    rows = rows.join(kinds.with_row_index("kind"), on=["codebook", "role", "code", "value"])
+    raw = [Value(*kind) for kind in kinds.iter_rows()]
+    return _judgments(
+        sessions,
+        rows["at"].to_numpy().astype(np.int64),
+        rows["turn"].fill_null(-1).to_numpy().astype(np.int64),
+        rows["kind"].to_numpy().astype(np.int64),
+        tuple(_binary(value, raw) for value in raw),
+        {(codebook, code): count for codebook, code, count in missing.iter_rows()},
+    )
+
+
+_WORDS = {"true": PRESENT, "yes": PRESENT, "false": ABSENT, "no": ABSENT, PRESENT: PRESENT, ABSENT: ABSENT}
+
+
+def _binary(value: Value, everything: Sequence[Value]) -> Value:
+    siblings = {other.value.lower() for other in everything if other[:3] == value[:3]}
+    return value._replace(value=_WORDS[value.value.lower()]) if siblings <= set(_WORDS) else value
+
+
+def _select(turns: "pl.DataFrame", probes: Probes) -> "pl.DataFrame":
+    if probes == "all":
+        return turns
+    return turns.filter(turns["probe"].is_not_null() if probes == "probed" else turns["probe"].is_null())
+
+
+def _judgments(
+    sessions: "pl.DataFrame", session: IntArray, turn: IntArray, value: IntArray, values: tuple[Value, ...],
+    missing: Mapping[tuple[str, str], int],
+) -> Judgments:  # fmt: skip
+    return Judgments(sessions, session, turn, value, values, behaviours_of(values), missing)
