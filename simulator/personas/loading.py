@@ -17,7 +17,18 @@ from simulator.personas.consistency import contradictions
 from simulator.personas.schema import Persona
 
 # The C loader parses a set about eight times faster; a PyYAML without libyaml has only the other.
-SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class PersonaLoader(_BaseLoader):  # type: ignore[misc]
+    """The safe loader, with only `true` and `false` as truth values (YAML 1.2): 'yes' and 'no' are words people say."""
+
+
+PersonaLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in _BaseLoader.yaml_implicit_resolvers.items()
+}
+PersonaLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), ["t", "f"])
 
 _ENDINGS = (".yaml", ".yml")
 
@@ -62,7 +73,7 @@ def read_yaml(path: Path) -> Any:
         UserError: one line where the file cannot be read or is not YAML, with the line number.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # a safe loader in both cases
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=PersonaLoader)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
     except OSError as error:
