@@ -1,0 +1,1 @@
+"""Human transcripts into the tables of a dataset, one module per source."""
