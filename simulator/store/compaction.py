@@ -224,7 +224,9 @@ def _score_rows(administration: Administration) -> Iterator[Row]:
     shared = _administration_columns(administration)
     answers = {answer.item: answer.value for answer in administration.answers}
     instrument = load_instrument(administration.instrument)
-    for result in score(instrument, answers, administration.form, administration.adapted):
+    for result in score(
+        instrument, answers, administration.form, adapted=administration.adapted, wording=administration.wording
+    ):
         yield shared | {
             "scale": result.scale, "score": result.score, "items": result.items,
             "missing_items": result.missing_items, "missing_reason": result.missing_reason, "band": result.band,

@@ -30,7 +30,7 @@ _PREFIX, _MIDDLE, _SUFFIX = b'{"sum":"', b'","record":', b"}\n"
 _SUM_START, _SUM_END = len(_PREFIX), len(_PREFIX) + 24
 _RECORD_START = _SUM_END + len(_MIDDLE)
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Record)  # type: ignore[var-annotated]
+_decoder = msgspec.json.Decoder(Record)
 
 
 def _own(payload: bytes) -> bytes:
