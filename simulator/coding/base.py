@@ -134,5 +134,5 @@ def code_dataset(turns: pl.DataFrame, coder: Coder) -> pl.DataFrame:
 def _polars_schema() -> dict[str, Any]:
     import polars as pl
 
-    numbers = {name: pl.Int32 for name in ("session", "turn", "start", "end", "evidence_start", "evidence_end")}
+    numbers = dict.fromkeys(("session", "turn", "start", "end", "evidence_start", "evidence_end"), pl.Int32)
     return {name: pl.Float64 if name == "probability" else numbers.get(name, pl.String) for name in CODING_COLUMNS}

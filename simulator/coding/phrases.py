@@ -1,14 +1,15 @@
 """Phrases, word scope and negation: what the patterns of a rule-based coder are made of.
 
-A phrase is a line such as ``(want|hope) to {quitting}``: words in order, each a word, a choice in round brackets, or a
-named list in curly ones. ``?`` after an element makes it optional, ``*`` at a word's end stands for any ending, ``..``
-for up to three words between, and ``^`` before the phrase asks for the beginning of a sentence. Fillers ("um", "really")
-may stand between the words of any phrase. A phrase never runs across the end of a sentence.
+A phrase is a line such as ``(want|hope) to {quitting}``: words in order, each a word, a choice in round brackets, or
+a named list in curly ones. ``?`` after an element makes it optional, ``*`` at a word's end stands for any ending,
+``..`` for up to three words between, and ``^`` before the phrase asks for the beginning of a sentence. Fillers ("um",
+"really") may stand between the words of any phrase. A phrase never runs across the end of a sentence.
 
-Negation follows NegEx (Chapman et al., J Biomed Inform 34:301-310, 2001) in spirit: a negator counts when it stands inside
-the matched words or at most `window` words before them in the same clause; clauses end at punctuation and at words such
-as "but" and "because"; fixed expressions that only look negative ("not only") do not count; two negators cancel. A phrase
-that itself contains a negator ("can not imagine") is read as it stands, and only negators before it count.
+Negation follows NegEx (Chapman et al., J Biomed Inform 34:301-310, 2001) in spirit: a negator counts when it stands
+inside the matched words or at most `window` words before them in the same clause; clauses end at punctuation and at
+words such as "but" and "because"; fixed expressions that only look negative ("not only") do not count; two negators
+cancel. A phrase that itself contains a negator ("cannot imagine") is read as it stands, and only negators before it
+count.
 """
 
 from __future__ import annotations

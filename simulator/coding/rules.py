@@ -4,10 +4,10 @@ A *pattern set* is a folder of YAML files: `scope.yaml` says what negates, and e
 code for one role. Rules are families of phrases, each with its source and its weights, and shapes of the turn (its
 length, a question mark, what the other side has just been coded as).
 
-Scoring: a value's score is its base, plus the weight of every family found (each hit, up to the family's cap), plus the
-weight of every shape that holds. A negated hit counts with the family's `negated` weights instead, which for client talk
-move it to the other side and elsewhere are empty. The highest score wins; equal scores go to the value that stands first
-in `priority`. Scores are sums of small integers and not probabilities, so `probability` stays empty.
+Scoring: a value's score is its base, plus the weight of every family found (each hit, up to the family's cap), plus
+the weight of every shape that holds. A negated hit counts with the family's `negated` weights instead, which for client
+talk mostly move it to the other side. The highest score wins; equal scores go to the value that stands first in
+`priority`. Scores are sums of small integers and not probabilities, so `probability` stays empty.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-from simulator.codebooks import load_codebook
+from simulator.codebooks import Codebook, load_codebook
 from simulator.coding.base import CodedTurn, Judgment
 from simulator.coding.phrases import Hit, Phrase, Reader, Scope, Tokens, find_hits, index_phrases
 from simulator.errors import UserError, nearest
@@ -35,15 +35,16 @@ Measure = Literal["words", "questions", "final_question", "second_person", "turn
 class Family(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Phrases that speak for the same thing.
 
-    `source` names the manual or paper that motivates the cue. `weights` maps values to small integers; `negated` the
-    same for negated hits, empty where a negated cue says nothing. At most `cap` hits of each kind count.
+    `source` names the manual or paper that motivates the cue. `weights` maps values to small integers. `negated` does
+    so for negated hits: empty where a negated cue says nothing, left out where negation makes no difference. At most
+    `cap` hits of each kind count.
     """
 
     name: str
     source: str
     phrases: list[str]
     weights: dict[str, int]
-    negated: dict[str, int] = {}
+    negated: dict[str, int] | None = None
     cap: int = 1
 
 
@@ -81,8 +82,9 @@ class RuleFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class CodeRules:
     """One rule file, compiled."""
 
-    def __init__(self, rules: RuleFile, scope: Scope) -> None:
+    def __init__(self, rules: RuleFile, scope: Scope, unit: str) -> None:
         self.rules = rules
+        self.unit = unit
         self.reader = Reader(scope, rules.lists)
         self.phrases: list[Phrase] = [
             self.reader.phrase(line, number) for number, family in enumerate(rules.families) for line in family.phrases
@@ -90,7 +92,9 @@ class CodeRules:
         self._index = index_phrases(self.phrases)
         self._base = [rules.base.get(value, 0) for value in rules.priority]
         self._weights = [self._row(family.weights) for family in rules.families]
-        self._negated = [self._row(family.negated) for family in rules.families]
+        self._negated = [
+            self._row(family.weights if family.negated is None else family.negated) for family in rules.families
+        ]
         self._shapes = [(shape, self._row(shape.weights)) for shape in rules.shapes]
         self._needs_share = any(shape.measure == "second_person" for shape in rules.shapes)
         self._read = lru_cache(maxsize=8192)(self._read_text)
@@ -101,7 +105,8 @@ class CodeRules:
     def _read_text(self, text: str) -> tuple[tuple[int, ...], dict[str, int], tuple[tuple[int, int] | None, ...]]:
         """Scores by families alone, the measures of the text, and for each value the stretch that spoke most for it."""
         tokens = self.reader.tokens(text)
-        scores, seen = list(self._base), {}
+        scores = list(self._base)
+        seen: dict[tuple[int, bool], int] = {}
         best: list[tuple[int, tuple[int, int] | None]] = [(0, None)] * len(scores)
         for hit in find_hits(self.reader, self._index, tokens):
             key = (hit.family, hit.negated)
@@ -130,7 +135,7 @@ class CodeRules:
         rules = self.rules
         start, end = stretches[place] or (None, None)
         return Judgment(
-            turn, rules.role, rules.code, rules.priority[place], 0, len(text), evidence_start=start, evidence_end=end
+            turn, rules.role, rules.code, rules.priority[place], 0, len(text), self.unit, None, None, start, end
         )
 
 
@@ -152,25 +157,24 @@ class RuleCoder:
         if "scope.yaml" not in self._files:
             raise UserError(f"the pattern set {folder} lacks scope.yaml, which says what negates")
         scope = _convert(self._files["scope.yaml"], Scope, folder / "scope.yaml")
-        self._codes: dict[str, list[CodeRules]] = {}
-        books = set()
-        for name in self._files:
-            if name == "scope.yaml":
-                continue
-            rules = _convert(self._files[name], RuleFile, folder / name)
-            _check(rules, folder / name)
-            try:
-                compiled = CodeRules(rules, scope)
-            except ValueError as error:
-                raise UserError(
-                    f"{folder / name}: {error}; see simulator/coding/phrases.py for how phrases read"
-                ) from None
-            self._codes.setdefault(rules.role, []).append(compiled)
-            books.add(rules.codebook)
+        files = {
+            folder / name: _convert(text, RuleFile, folder / name)
+            for name, text in self._files.items()
+            if name != "scope.yaml"
+        }
+        books = {rules.codebook for rules in files.values()}
         if len(books) != 1:
             raise UserError(f"the pattern set {folder} must name exactly one codebook, not {sorted(books)}")
-        self.codebook = books.pop()
-        self.codebook_version = load_codebook(self.codebook).version
+        book = load_codebook(books.pop())
+        self.codebook, self.codebook_version = book.name, book.version
+        self._codes: dict[str, list[CodeRules]] = {}
+        for path, rules in files.items():
+            _check(rules, book, path)
+            try:
+                compiled = CodeRules(rules, scope, book.code(rules.code).unit)
+            except ValueError as error:
+                raise UserError(f"{path}: families: {error}") from None
+            self._codes.setdefault(rules.role, []).append(compiled)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -216,15 +220,21 @@ def _convert(text: str, kind: type[Any], path: Path) -> Any:
         raise UserError(f"{path}: {error}; its fields are {', '.join(kind.__struct_fields__)}") from None
 
 
-def _check(rules: RuleFile, path: Path) -> None:
-    """Every value that a weight speaks of stands in `priority`, and `priority` is what the codebook has."""
+def _check(rules: RuleFile, book: Codebook, path: Path) -> None:
+    """`priority` holds exactly the codebook's values, and every weight speaks of one of them."""
+    try:
+        values = book.code(rules.code).values
+    except UserError as error:
+        raise UserError(f"{path}: code: {error}") from None
+    if sorted(values) != sorted(rules.priority):
+        raise UserError(f"{path}: priority: must list the codebook's values {', '.join(values)}, each once")
     named = [("base", rules.base)]
-    named += [(f"families.{family.name}", {**family.weights, **family.negated}) for family in rules.families]
+    named += [(f"families.{family.name}", {**family.weights, **(family.negated or {})}) for family in rules.families]
     named += [(f"shapes.{shape.name}", shape.weights) for shape in rules.shapes]
     for field, weights in named:
         for value in weights:
-            if value not in rules.priority:
-                raise UserError(f"{path}: {field}: unknown value '{value}'{nearest(value, rules.priority)}")
+            if value not in values:
+                raise UserError(f"{path}: {field}: unknown value '{value}'{nearest(value, values)}")
 
 
 def _measures(tokens: Tokens, share: bool) -> dict[str, int]:
