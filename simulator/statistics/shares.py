@@ -53,29 +53,30 @@ def share_interval(data: Clustered, estimand: Estimand, level: float = 0.95, clu
         return no_interval(NAN, estimand, level, 0, 0, cluster, "no live units")
     moments = data.moments(estimand)
     independent = data.means if estimand == "population" else data.values
-    seen, missed = int((independent > 0).sum()), int((independent < 1).sum())
-    if not seen or not missed:
-        return _one_sided(float(moments.mean), level, len(independent), n, sessions, cluster)
-    flagged = bool(too_few_for_share(estimand, moments.mean, seen, missed, n, moments.df))
-    return from_moments(moments, estimand, level, UNIT, n, sessions, cluster, flagged)
-
-
-def _one_sided(share: float, level: float, independent: int, clusters: int, units: int, cluster: str) -> Interval:
-    """A behaviour that was never (or always) seen. The mean share is at most the probability that an independent unit
-    shows it at all, which has an exact binomial bound; for units of unequal probability the bound is conservative."""
-    bound = 1 - ((1 - level) / 2) ** (1 / independent)
-    low, high = (0.0, bound) if share < 0.5 else (1.0 - bound, 1.0)
+    seen, missed = (independent > 0).sum(), (independent < 1).sum()
+    if seen and missed:
+        flagged = bool(too_few_for_share(estimand, moments.mean, seen, missed, n, moments.df))
+        return from_moments(moments, estimand, level, UNIT, n, sessions, cluster, flagged)
+    low, high = share_limits(moments, seen, missed, len(independent), level)
     return Interval(
-        estimate=0.0 if share < 0.5 else 1.0,
-        low=low,
-        high=high,
-        level=level,
-        method=f"exact bound over {cluster}",
-        clusters=clusters,
-        units=units,
-        cluster=cluster,
-        flag=TOO_FEW_CLUSTERS,
-    )
+        estimate=float(moments.mean), low=float(low), high=float(high), level=level,
+        method=f"exact bound over {cluster}", clusters=n, units=sessions, cluster=cluster, flag=TOO_FEW_CLUSTERS,
+    )  # fmt: skip
+
+
+def share_limits(
+    moments: Moments, seen: npt.ArrayLike, missed: npt.ArrayLike, independent: int, level: float = 0.95
+) -> tuple[Array, Array]:
+    """Limits of shares, of any shape: Hall's, or an exact bound where a behaviour was never (or always) seen.
+
+    The bound: a mean share is at most the probability that an independent unit (cluster or, for a fixed set, session)
+    shows the behaviour at all; of `independent` units none did. It is conservative for units of unequal probability.
+    """
+    low, high = hall_limits(moments, level, UNIT)
+    bound = 1 - ((1 - level) / 2) ** (1 / independent)
+    never, always = np.asarray(seen) == 0, np.asarray(missed) == 0
+    low, high = np.where(never, 0.0, low), np.where(always, 1.0, high)
+    return np.where(always, 1.0 - bound, low), np.where(never, bound, high)
 
 
 def pooled_share(
