@@ -69,13 +69,17 @@ class Example(_Part):
 
 
 class Agreement(_Part):
-    """A published figure. `between` says who agreed; only people count for whether a code is exploratory."""
+    """A published figure. `between` says who agreed, `on` whether it was measured on this code or on one near it.
+
+    Only agreement between people on the code itself counts for whether a code is exploratory.
+    """
 
     measure: Literal[
         "krippendorff alpha", "fleiss kappa", "cohen kappa", "mean pairwise kappa", "AC1", "accuracy", "macro-F1"
     ]
     figure: Annotated[float, Field(ge=-1, le=1)]
     between: Literal["people", "people and model", "models"]
+    on: Literal["this code", "a related code"] = "this code"
     source: Text
 
 
@@ -106,7 +110,11 @@ class Code(_Part):
     @property
     def exploratory(self) -> bool:
         """True unless every published chance-corrected agreement between people reaches `AGREEMENT_BAR`."""
-        figures = [a.figure for a in self.agreement if a.between == "people" and a.measure in _CHANCE_CORRECTED]
+        figures = [
+            each.figure
+            for each in self.agreement
+            if each.between == "people" and each.on == "this code" and each.measure in _CHANCE_CORRECTED
+        ]
         return not figures or min(figures) < AGREEMENT_BAR
 
     @property

@@ -231,8 +231,9 @@ def _add_course(tables: dict[str, list[Row]], utterances: list[Utterance], codeb
     for turn, utterance in enumerate(utterances):
         tables["turns"].append({
             "course_id": course, "session": 0, "turn": turn, "role": utterance.role,
-            "speaker": f"human {utterance.role}", "text": utterance.text, "words": words[turn], "finish_reason": "recorded", "model": "", "seed": None,
-            "regeneration": None, "probe": None, "planted": None, "state": None,
+            "speaker": f"human {utterance.role}", "text": utterance.text, "words": words[turn],
+            "finish_reason": "recorded", "model": "", "seed": None, "regeneration": None, "probe": None,
+            "planted": None, "state": None,
         })  # fmt: skip
         tables["codings"].append({
             "course_id": course, "session": 0, "turn": turn, "start": 0, "end": len(utterance.text), "unit": "turn",
