@@ -122,7 +122,7 @@ def _repeat(
     sessions = rng.integers(0, pool.sessions, (len(pool.policies), size, n, REPLICATES))
     where = drawn[None, :, :, None] * pool.sessions + sessions
     for b, behaviour in enumerate(pool.behaviours):
-        arms = [_Arm(pool.shares(p, b), where[p], drawn) for p in range(len(pool.policies))]
+        arms = [Arm(pool.shares(p, b), where[p], drawn) for p in range(len(pool.policies))]
         for arm, policy in zip(arms, pool.policies, strict=True):
             for estimand in ESTIMANDS:
                 key = ("share", behaviour.name, policy, estimand)
@@ -139,7 +139,7 @@ def _repeat(
                 tally.add(one.truth[estimand] - two.truth[estimand], low, high, t, flagged)
 
 
-class _Arm:
+class Arm:
     """One behaviour under one policy in a chunk of studies: moments, truths and what the flag needs, by estimand."""
 
     def __init__(self, shares: Array, where: npt.NDArray[np.int64], drawn: npt.NDArray[np.int64]) -> None:
@@ -161,7 +161,7 @@ class _Arm:
 
 
 def contrast(
-    one: _Arm, two: _Arm, estimand: Estimand, n: int, level: float
+    one: Arm, two: Arm, estimand: Estimand, n: int, level: float
 ) -> tuple[Array, Array, tuple[Array, Array], BoolArray]:
     """Limits of one - two, those of plain t on the paired differences, and the flag."""
     first, second = one.moments[estimand], two.moments[estimand]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 IntArray = npt.NDArray[np.int64]
 Probes = Literal["all", "probed", "unprobed"]
 
+Outcomes = Mapping[str, Mapping[str, Sequence[str]]]
+
 PRESENT, ABSENT = "present", "absent"
 _BINARY = {PRESENT, ABSENT}
 
@@ -131,6 +133,7 @@ def planted_judgments(
     turns: "pl.DataFrame",
     courses: "pl.DataFrame",
     rules: Mapping[str, Mapping[str, LiveRule]],
+    outcomes: Outcomes,
     probes: Probes = "all",
 ) -> Judgments:
     """The planted codes of scripted speakers.
@@ -138,6 +141,7 @@ def planted_judgments(
     Args:
         turns, courses: the tables of a dataset.
         rules: codebook -> code -> when it is live, for codebooks that plant `live` situations and `present` codes.
+        outcomes: codebook -> outcome -> its codes; an outcome is present where any of its codes is, live likewise.
         probes: all turns, or only those that answer or deliver a probe, or only the others.
     """
     import polars as pl
@@ -151,7 +155,7 @@ def planted_judgments(
     known: dict[Value, int] = {}
     decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
     lists = [
-        [known.setdefault(value, len(known)) for value in _planted_values(role, decode(text), rules)]
+        [known.setdefault(value, len(known)) for value in _planted_values(role, decode(text), rules, outcomes)]
         for role, text in kinds.select("role", "planted").iter_rows()
     ]
     lengths = np.array([len(items) for items in lists], dtype=np.int64)
@@ -173,7 +177,7 @@ def planted_judgments(
 
 
 def _planted_values(
-    role: str, planted: dict[str, dict[str, Any]], rules: Mapping[str, Mapping[str, LiveRule]]
+    role: str, planted: dict[str, dict[str, Any]], rules: Mapping[str, Mapping[str, LiveRule]], outcomes: Outcomes
 ) -> list[Value]:
     """The judgments of one turn: a choice or level per code, and present or absent for every live code."""
     values: list[Value] = []
@@ -181,11 +185,21 @@ def _planted_values(
         if "live" not in codes:
             values += [Value(codebook, role, code, str(value)) for code, value in codes.items() if value is not None]
             continue
-        live, present = set(codes["live"]), set(codes["present"])
-        for code, rule in rules.get(codebook, {}).items():
-            if rule.role == role and (not rule.live or live.intersection(rule.live) or code in present):
-                values.append(Value(codebook, role, code, PRESENT if code in present else ABSENT))
+        holds, present = set(codes["live"]), set(codes["present"])
+        live = {
+            code
+            for code, rule in rules.get(codebook, {}).items()
+            if rule.role == role and (not rule.live or holds.intersection(rule.live) or code in present)
+        }
+        values += [Value(codebook, role, code, _word(code in present)) for code in sorted(live)]
+        for outcome, members in outcomes.get(codebook, {}).items():
+            if live.intersection(members):
+                values.append(Value(codebook, role, outcome, _word(not present.isdisjoint(members))))
     return values
+
+
+def _word(present: bool) -> str:
+    return PRESENT if present else ABSENT
 
 
 def coded_judgments(
@@ -193,9 +207,10 @@ def coded_judgments(
     turns: "pl.DataFrame",
     courses: "pl.DataFrame",
     coder: str,
+    outcomes: Outcomes,
     probes: Probes = "all",
 ) -> Judgments:
-    """The judgments of one coder (or `expert`) from the `codings` table.
+    """The judgments of one coder (or `expert`) from the `codings` table; `outcomes` as in `planted_judgments`.
 
     The values `1`/`true`/`yes` and `0`/`false`/`no` of codes that have no other values count as present and absent.
     """
@@ -210,6 +225,7 @@ def coded_judgments(
         rows = rows.join(_select(turns, probes).select(keys), on=keys, how="semi")
     missing = rows.filter(pl.col("value").is_null()).group_by("codebook", "code").len()
     rows = rows.filter(pl.col("value").is_not_null())
+    rows = pl.concat([rows, *_outcome_rows(rows, outcomes)])
     kinds = rows.select("codebook", "role", "code", "value").unique().sort("codebook", "role", "code", "value")
     index = sessions.select("course_id", "session").with_row_index("at")
     rows = rows.join(index, on=["course_id", "session"])
@@ -223,6 +239,22 @@ def coded_judgments(
         tuple(_binary(value, raw) for value in raw),
         {(codebook, code): count for codebook, code, count in missing.iter_rows()},
     )
+
+
+def _outcome_rows(rows: "pl.DataFrame", outcomes: Outcomes) -> list["pl.DataFrame"]:
+    """One row per unit and outcome: present where any of its codes is present in that unit."""
+    import polars as pl
+
+    found: list[pl.DataFrame] = []
+    unit = ["course_id", "session", "turn", "role", "codebook"]
+    shown = pl.col("value").str.to_lowercase().replace_strict(_WORDS, default=ABSENT) == PRESENT
+    for codebook, named in outcomes.items():
+        for outcome, members in named.items():
+            own = rows.filter((pl.col("codebook") == codebook) & pl.col("code").is_in(list(members)))
+            any_of = own.group_by(unit, maintain_order=True).agg(shown.any().alias("any"))
+            value = pl.when("any").then(pl.lit(PRESENT)).otherwise(pl.lit(ABSENT)).alias("value")
+            found.append(any_of.with_columns(value, pl.lit(outcome).alias("code")).select(rows.columns))
+    return found
 
 
 _WORDS = {"true": PRESENT, "yes": PRESENT, "false": ABSENT, "no": ABSENT, PRESENT: PRESENT, ABSENT: ABSENT}
