@@ -1,0 +1,106 @@
+"""The scripted client of the reference dyad: a persona in a chair, with a latent state and no model behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from autogen_agentchat.messages import BaseChatMessage
+from autogen_core import CancellationToken
+
+from simulator.agents.base import STIMULUS, DyadAgent, Seat, TurnMessage
+from simulator.agents.scripted import slots
+from simulator.agents.scripted.answers import answer_item
+from simulator.agents.scripted.dynamics import ClientProcess
+from simulator.agents.scripted.effects import manner_of
+from simulator.agents.scripted.grammar import realise_client
+from simulator.agents.scripted.hearing import hear_therapist, own_channel
+from simulator.agents.scripted.traits import drivers_of
+from simulator.errors import UserError
+from simulator.personas.schema import Persona
+from simulator.records.journal_records import Answer
+from simulator.records.seeds import Draws
+
+if TYPE_CHECKING:
+    from simulator.instruments.schema import Instrument, Item
+
+MODEL = "scripted"
+
+
+class ScriptedClient(DyadAgent):
+    """A client whose every turn is planned by `dynamics.ClientProcess` and worded by the grammar.
+
+    Its messages carry the planted codes, the state, and under `planted["scripted"]` what a scripted therapist may know
+    of it: its manner, the clause or relation that it just told, and at its first turn its name and topic. `goodbye`
+    says whether it takes leave. Hearing a journal again rebuilds it exactly; nothing else is remembered.
+
+    Args:
+        seat: the chair, with a persona.
+
+    Raises:
+        UserError: the seat has no persona.
+    """
+
+    def __init__(self, seat: Seat) -> None:
+        super().__init__(seat, "scripted client of the reference dyad")
+        if seat.persona is None:
+            raise UserError(f"{seat.role}: the scripted client needs a persona; seat it in the client's chair")
+        self.persona: Persona = seat.persona
+        self._drivers = drivers_of(self.persona)
+        self._begin()
+
+    def _begin(self) -> None:
+        persona = self.persona
+        self.process = ClientProcess(
+            self._drivers,
+            manner_of(persona.id),
+            self.seat.seed(-1, slots.SESSION),
+            len(persona.problem.facts),
+            len(persona.problem.sensitive),
+            len(persona.identity.people),
+        )
+        self._last = ""
+
+    def heard(self, message: BaseChatMessage) -> None:
+        if message.source == STIMULUS:
+            return
+        if message.source == self.seat.role:
+            own = own_channel(message)
+            self.process.said("told" in own, bool(own.get("sensitive")))
+            return
+        self._last = message.to_model_text()
+        noise = Draws(self.seat.seed(self._turns)).at(slots.HEARING)
+        self.process.hear(hear_therapist(message), noise)
+
+    async def respond(self, turn: int, seed: int) -> TurnMessage:
+        process, persona = self.process, self.persona
+        plan = process.decide(turn, Draws(seed))
+        own: dict[str, Any] = {"manner": process.manner}
+        if process.spoken == 0:
+            own["name"] = persona.identity.name.split()[0]
+            own["topic"] = persona.problem.target_behaviour
+        if plan.sensitive is not None:
+            own["told"], own["sensitive"] = persona.problem.sensitive[plan.sensitive], True
+        elif plan.fact is not None:
+            own["told"] = persona.problem.facts[plan.fact]
+        if plan.person is not None:
+            own["person"] = persona.identity.people[plan.person].relation
+        text = realise_client(plan, persona, turn, Draws(self.seat.seed(turn, "text")), self._last)
+        return TurnMessage(
+            content=text,
+            source=self.name,
+            role=self.seat.role,
+            turn=turn,
+            model=MODEL,
+            seed=seed,
+            planted={**plan.planted(), "scripted": own},
+            state=process.state._asdict(),
+            goodbye=plan.goodbye,
+        )
+
+    async def answer_item(self, instrument: Instrument, item: Item, form: str, seed: int) -> Answer:
+        """The client's answer to one item, from its state as it is now."""
+        return answer_item(self.persona, self.process.state, instrument, item, form, seed)
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        await super().on_reset(cancellation_token)
+        self._begin()
