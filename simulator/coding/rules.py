@@ -140,7 +140,7 @@ class CodeRules:
 
 
 class RuleCoder:
-    """The rules of a pattern set as a `Coder`.
+    """The rules of a pattern set as a `Coder`. The shipped set is called `rules`, others `rules-` and their folder.
 
     Args:
         patterns: name of a shipped pattern set, or a folder that holds one.
@@ -149,10 +149,9 @@ class RuleCoder:
         UserError: unknown set, a file that does not read, a value that the codebook does not know.
     """
 
-    name = "rules"
-
     def __init__(self, patterns: str | Path = "annomi") -> None:
         folder = _find(patterns)
+        self.name = "rules" if folder == PATTERNS / "annomi" else f"rules-{folder.name}"
         self._files = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))}
         if "scope.yaml" not in self._files:
             raise UserError(f"the pattern set {folder} lacks scope.yaml, which says what negates")
