@@ -1,4 +1,7 @@
-"""Differences between therapists, paired on personas: behaviours and anything that has one number per session."""
+"""Differences between therapists, paired on personas: behaviours and anything that has one number per session.
+
+Groups of human sessions (strata) have no personas in common and are compared unpaired.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,7 +119,10 @@ def _all(
     ]
     both = [(arms[c, first], arms[c, second]) for c, first, second in cells]
     intervals = {
-        s.name: contrast_intervals(both, s.estimand, level, s.cluster, shares=shares, bounds=bounds) for s in scopes
+        s.name: contrast_intervals(
+            both, s.estimand, level, s.cluster, shares=shares, bounds=bounds, pairing=s.name != "this collection"
+        )
+        for s in scopes
     }
     adjusted = {name: _holm_by_family(rows, [c for c, _, _ in cells]) for name, rows in intervals.items()}
     return [

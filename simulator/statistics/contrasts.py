@@ -1,7 +1,9 @@
-"""Differences between two arms (therapists, codebooks, moments), paired on clusters.
+"""Differences between two arms (therapists, strata, moments).
 
-Only clusters that both arms have are compared. For a population the covariance of the two arms' cluster means is taken
-out, which is what pairing buys; for a fixed set of clusters the replicates of the two arms are independent draws.
+Paired, the default: only clusters that both arms have are compared. For a population the covariance of the two arms'
+cluster means is taken out, which is what pairing buys; for a fixed set of clusters the replicates of the two arms are
+independent draws. Unpaired: for arms that were never meant to share clusters (human sessions of high and low quality);
+every cluster counts, and where one happens to stand in both arms its covariance is taken into account.
 """
 
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ METHOD: dict[Estimand, str] = {
     "population": "square-and-add of Hall limits, paired on {cluster}",
     "these personas": "square-and-add of Hall limits, replicates within {cluster}",
 }
+UNPAIRED = "square-and-add of Hall limits, {cluster} of both arms"
 
 
 def paired(first: Clustered, second: Clustered) -> tuple[Clustered, Clustered]:
@@ -96,11 +99,19 @@ def contrast_intervals(
     *,
     shares: bool = False,
     bounds: Bounds = UNBOUNDED,
+    pairing: bool = True,
 ) -> list[Interval]:
-    """`contrast_interval` of many pairs of arms at once: p-values are searched for all of them together."""
-    method = METHOD[estimand].format(cluster=cluster)
+    """`contrast_interval` of many pairs of arms at once: p-values are searched for all of them together.
+
+    `pairing` says whether the arms are paired on clusters; without it the estimand is a population's.
+    """
+    if not pairing and estimand != "population":
+        raise ValueError("arms that are not paired on clusters have no fixed set of clusters in common")
+    method = (METHOD[estimand] if pairing else UNPAIRED).format(cluster=cluster)
     scale = UNIT if shares else bounds
-    prepared = [_prepare(*paired(first, second), estimand, shares) for first, second in pairs]
+    prepared = [
+        _prepare(*(paired(first, second) if pairing else (first, second)), estimand, shares) for first, second in pairs
+    ]
     usable = [item for item in prepared if item.reason is None]
     solved: list[tuple[float, float, float]] = []
     if usable:
@@ -136,25 +147,36 @@ class _Prepared:
 
 
 def _prepare(one: Clustered, two: Clustered, estimand: Estimand, shares: bool) -> _Prepared:
-    n, units = len(one.names), len(one.values) + len(two.values)
-    if not n:
+    n = len(np.union1d(one.names, two.names))
+    units = len(one.values) + len(two.values)
+    smaller = min(len(one.names), len(two.names))
+    if not smaller:
         nothing = Moments(*(np.asarray(NAN) for _ in range(4)))
         return _Prepared(nothing, nothing, 0.0, NAN, 0, 0, True, "nothing that both arms have")
     a, b = one.moments(estimand), two.moments(estimand)
     population = estimand == "population"
-    covariance = float(covariance_of_means(one.means, two.means)) if population else 0.0
+    covariance = _covariance(one, two) if population else 0.0
     df = np.minimum(a.df, b.df)
     if shares:
         values = (one.means, two.means) if population else (one.values, two.values)
         seen = max(int((arm > 0).sum()) for arm in values)
         missed = max(int((arm < 1).sum()) for arm in values)
-        flagged = too_few_for_share(estimand, carrier(a.mean, b.mean), seen, missed, n, df)
+        flagged = too_few_for_share(estimand, carrier(a.mean, b.mean), seen, missed, smaller, df)
     else:
         flagged = too_few(estimand, df)
     variance = float(a.variance + b.variance)
     known = np.isfinite(variance)
     reason = "variance unknown" if not known else "no variation" if variance <= 1e-24 else None
     return _Prepared(a, b, covariance, float(a.mean - b.mean), n, units, bool(flagged), reason)
+
+
+def _covariance(one: Clustered, two: Clustered) -> float:
+    """Covariance of the two means from the clusters that stand in both arms; `covariance_of_means` where all do."""
+    _, first, second = np.intersect1d(one.names, two.names, assume_unique=True, return_indices=True)
+    if len(first) < 2:
+        return 0.0
+    deviations = (one.means - one.means.mean())[first] * (two.means - two.means.mean())[second]
+    return float(deviations.sum() * len(first) / ((len(first) - 1) * len(one.names) * len(two.names)))
 
 
 def _stack(items: Sequence[Moments]) -> Moments:

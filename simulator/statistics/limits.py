@@ -22,6 +22,16 @@ def t_limits(moments: Moments, level: float = 0.95) -> tuple[Array, Array]:
     return moments.mean - half, moments.mean + half
 
 
+def logit_limits(moments: Moments, level: float = 0.95) -> tuple[Array, Array]:
+    """Student's t on the logit of a mean in (0, 1), by the delta method; NaN where the mean is 0 or 1."""
+    inside = (moments.mean > 0) & (moments.mean < 1)
+    mean = np.where(inside, moments.mean, 0.5)
+    half = _quantile(moments.df, 0.5 + level / 2) * np.where(inside, np.sqrt(moments.variance), np.nan)
+    half = half / (mean * (1 - mean))
+    centre = np.log(mean / (1 - mean))
+    return 1 / (1 + np.exp(half - centre)), 1 / (1 + np.exp(-half - centre))
+
+
 def hall_limits(moments: Moments, level: float = 0.95, bounds: Bounds = UNBOUNDED) -> tuple[Array, Array]:
     """Limits of one mean, cut at `bounds`; they always contain the mean and grow with the level."""
     return _hall(moments, _quantile(moments.df, 0.5 + level / 2), bounds)

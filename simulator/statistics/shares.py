@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import gammaln
 
 from simulator.statistics.intervals import TOO_FEW_CLUSTERS, Interval
-from simulator.statistics.limits import UNIT, hall_limits
+from simulator.statistics.limits import UNIT, hall_limits, logit_limits
 from simulator.statistics.means import NAN, Clustered, clustered, from_moments, mean_over_clusters, no_interval
 from simulator.statistics.moments import Array, Moments
 from simulator.statistics.rules import MIN_SEEN, Estimand, too_few_for_share
@@ -80,71 +80,34 @@ def share_limits(
 
 
 def pooled_share(
-    counts: npt.ArrayLike,
-    units: npt.ArrayLike,
-    clusters: npt.ArrayLike,
-    *,
-    level: float = 0.95,
+    counts: npt.ArrayLike, units: npt.ArrayLike, clusters: npt.ArrayLike, *, level: float = 0.95,
     cluster: str = "personas",
-) -> Interval:
-    """All occurrences over all units: a ratio of two sums over clusters, by its linearisation (influence values).
+) -> Interval:  # fmt: skip
+    """All occurrences over all units: a ratio of two sums over clusters, which are taken as drawn from a population.
 
-    Clusters are taken as drawn from a population. Arguments as in `mean_of_session_shares`.
+    The variance is that of the influence values, each divided by 1 - the cluster's part of all units: a cluster that
+    holds many of the units pulls the ratio towards itself and would otherwise look closer to it than it is (the
+    jackknife's correction). Limits are on the logit scale. Arguments as in `mean_of_session_shares`.
     """
     names, index = np.unique(np.asarray(clusters), return_inverse=True)
     total = np.bincount(index, weights=np.asarray(units, dtype=np.float64), minlength=len(names))
-    count = np.bincount(index, weights=np.asarray(counts, dtype=np.float64), minlength=len(names))
-    count, total = count[total > 0], total[total > 0]
-    n, all_units = len(total), int(total.sum())
-    method = f"pooled ratio, Hall's transformed t over {cluster}"
-    if not n:
-        return Interval(
-            estimate=NAN,
-            low=NAN,
-            high=NAN,
-            level=level,
-            method=method,
-            clusters=0,
-            units=0,
-            cluster=cluster,
-            flag="no live units",
-        )
-    share = float(count.sum() / total.sum())
-    influence = (count - share * total) / total.mean()
-    moments = _centred_on(share, influence)
+    count = np.bincount(index, weights=np.asarray(counts, dtype=np.float64), minlength=len(names))[total > 0]
+    total = total[total > 0]
+    n, everything = len(total), total.sum()
     seen, missed = int((count > 0).sum()), int((count < total).sum())
-    if n < 2 or not seen or not missed:
-        return Interval(
-            estimate=share,
-            low=NAN,
-            high=NAN,
-            level=level,
-            method=method,
-            clusters=n,
-            units=all_units,
-            cluster=cluster,
-            flag=TOO_FEW_CLUSTERS,
-        )
-    flagged = bool(too_few_for_share("population", share, seen, missed, n, n - 1))
-    low, high = hall_limits(moments, level, UNIT)
+    share = float(count.sum() / everything) if n else NAN
+    low, high = NAN, NAN
+    flag: str | None = TOO_FEW_CLUSTERS if n else "no live units"
+    if n > 1 and seen and missed:
+        influence = (count - share * total) / (everything / n) / (1 - total / everything)
+        variance = np.asarray((influence**2).sum() / ((n - 1) * n))
+        moments = Moments(np.asarray(share), variance, np.zeros(()), np.asarray(float(n - 1)))
+        low, high = (float(limit) for limit in logit_limits(moments, level))
+        flag = TOO_FEW_CLUSTERS if too_few_for_share("population", share, seen, missed, n, n - 1) else None
     return Interval(
-        estimate=share,
-        low=float(low),
-        high=float(high),
-        level=level,
-        method=method,
-        clusters=n,
-        units=all_units,
-        cluster=cluster,
-        flag=TOO_FEW_CLUSTERS if flagged else None,
-    )
-
-
-def _centred_on(mean: float, influence: Array) -> Moments:
-    n = len(influence)
-    variance = (influence**2).sum() / ((n - 1) * n) if n > 1 else NAN
-    third = (influence**3).sum() / ((n - 1) * (n - 2) * n) if n > 2 else 0.0
-    return Moments(np.asarray(mean), np.asarray(variance), np.asarray(third), np.asarray(float(n - 1)))
+        estimate=share, low=low, high=high, level=level, method=f"pooled ratio, jackknife logit-t over {cluster}",
+        clusters=n, units=int(everything), cluster=cluster, flag=flag,
+    )  # fmt: skip
 
 
 def rarefied(counts: npt.ArrayLike, units: npt.ArrayLike, length: int) -> Array:
