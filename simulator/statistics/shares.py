@@ -123,7 +123,8 @@ def rarefied(counts: npt.ArrayLike, units: npt.ArrayLike, length: int) -> Array:
     possible = enough & (rest >= length)
     a, b = np.where(possible, rest, length), np.where(possible, n, length)
     ratio = np.exp(gammaln(a + 1) - gammaln(a - length + 1) - gammaln(b + 1) + gammaln(b - length + 1))
-    return np.where(enough, np.where(possible, 1 - ratio, 1.0), NAN)
+    shown = np.where(k > 0, np.where(possible, 1 - ratio, 1.0), 0.0)
+    return np.where(enough, shown, NAN)
 
 
 def reference_length(units: npt.ArrayLike) -> int:
