@@ -1,0 +1,78 @@
+"""How many words each part of a turn gets, and how parts become a text.
+
+A turn is a list of parts, each a phrase family and perhaps one clause that fills its long slot. `fit` gives every part
+a length so that the lengths add up to the turn's target as nearly as the clauses allow; parts are added or kept short
+for that, never padded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from simulator.agents.scripted.grammar_phrases import Phrasebook
+from simulator.agents.scripted.grammar_speech import Clause, Dice
+
+LONGEST_PART = 13
+"""Words that a part without a clause of its own aims at, at most: longer turns have more parts."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One part of a turn. `words` is what it aims at; `tail` parts continue the sentence before."""
+
+    family: str
+    clause: Clause | None = None
+    words: int = 0
+    tail: bool = False
+    fixed: bool = False
+    """The length stands already (short openers); `fit` leaves it."""
+
+
+def fit(parts: list[Part], words: int, dice: Dice) -> int:
+    """Give the parts lengths that sum to at most about `words`; returns the words that are still free (0 or more)."""
+    total = 0
+    for part in parts:
+        if part.clause is not None:
+            part.words = part.clause.words + 1 + dice.roll() % 5
+        elif not part.fixed:
+            part.words = 4 + dice.roll() % 8
+        total += part.words
+    excess = total - words
+    if excess > 0:
+        for part in parts:
+            if part.fixed:
+                continue
+            least = part.clause.words if part.clause is not None else 1
+            cut = min(part.words - least, excess)
+            part.words -= cut
+            excess -= cut
+            if not excess:
+                break
+        _even_out(parts)
+        return 0
+    return -excess
+
+
+def _even_out(parts: list[Part]) -> None:
+    """Share what is left between the parts without a clause, so that the first is not cut to one word alone."""
+    loose = [part for part in parts if part.clause is None and not part.fixed]
+    if len(loose) > 1:
+        total = sum(part.words for part in loose)
+        for index, part in enumerate(loose):
+            part.words = max(1, (total + index) // len(loose))
+
+
+def wording(book: Phrasebook, part: Part, words: int, slots: Mapping[str, str], dice: Dice, used: set[str]) -> str:
+    """A wording of the part's family near `words` words, slots filled; avoids what the turn has used already."""
+    family = book[part.family]
+    clause = part.clause
+    length = clause.words if clause is not None else 0
+    roll = dice.roll()
+    text = family.pick(roll, words, length)
+    if text in used:
+        text = family.pick(roll + 1, words, length)
+    used.add(text)
+    if "%" in text:
+        if clause is not None:
+            slots = {**slots, family.slot: clause.text}
+        text = text % slots
+    return text
