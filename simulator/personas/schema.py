@@ -69,8 +69,22 @@ class Problem(_Part):
     'for ...'; `history` is a note about the client, never spoken."""
 
     domain: Literal[
-        "depression", "anxiety", "grief", "loneliness", "relationships", "work-stress", "substance-use", "health",
-        "trauma", "self-harm", "eating", "sleep", "identity", "caregiving", "anger", "study-stress",
+        "depression",
+        "anxiety",
+        "grief",
+        "loneliness",
+        "relationships",
+        "work-stress",
+        "substance-use",
+        "health",
+        "trauma",
+        "self-harm",
+        "eating",
+        "sleep",
+        "identity",
+        "caregiving",
+        "anger",
+        "study-stress",
     ]
     short: Line
     duration: Line
