@@ -65,14 +65,16 @@ def scopes_of(courses: "pl.DataFrame", personas: "pl.DataFrame | None", cluster:
 
     Args:
         courses: the `courses` table.
-        personas: the `personas` table; None or empty for imported human sessions.
+        personas: the `personas` table; without it no population is claimed.
         cluster: what clusters without personas are called; `clusters` by default.
     """
     n = courses["cluster"].n_unique() if len(courses) else 0
-    if personas is None or not len(personas) or courses["persona_id"].null_count() == len(courses):
+    if courses["persona_id"].null_count() == len(courses):
         return [Scope("this collection", "population", n, cluster or "clusters")]
-    used = personas.filter(personas["persona_id"].is_in(courses["persona_id"].unique().to_list()))
     fixed = Scope("these personas", "these personas", n)
+    if personas is None:
+        return [fixed]
+    used = personas.filter(personas["persona_id"].is_in(courses["persona_id"].unique().to_list()))
     population = common_population(used["population"].to_list())
     return [Scope("population", "population", n, "personas", population), fixed] if population else [fixed]
 
