@@ -4,8 +4,8 @@
     python experiments/reference_dyad/estimate.py --write    and store them as the package's data
 
 Reads `$DYAD_DATA_DIR/annomi/annomi_simple.csv` (one row per utterance; the development part of AnnoMI, Wu et al.,
-ICASSP 2022 and Future Internet 15(3):110, 2023). Only aggregates leave this script: transition tables, quantiles of lengths,
-spreads between sessions. No text does.
+ICASSP 2022 and Future Internet 15(3):110, 2023). Only aggregates leave this script: transition tables, quantiles of
+lengths, spreads between sessions. No text does.
 """
 
 import argparse

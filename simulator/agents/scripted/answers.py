@@ -48,15 +48,15 @@ def expected_level(
     if symptoms is not None and index < len(symptoms):
         severity = 0.5 * (persona.severity.phq9_total / 27.0 + persona.severity.gad7_total / 21.0)
         usual = 0.18 + 0.55 * severity
-        return min(1.0, max(0.0, (symptoms[index] + SYMPTOM_SHIFT * (state.distress - usual)) / 3.0))
+        return min(1.0, max(0.0, (symptoms[index] + SYMPTOM_SHIFT * (float(state.distress) - usual)) / 3.0))
     mixture = MIXTURES.get((instrument_id, scale))
     if mixture is None:
         if direction == "descriptive":
-            return float(0.5 * (state.alliance + 1.0 - state.distress))
+            return 0.5 * (float(state.alliance) + 1.0 - float(state.distress))
         return float(state.alliance if direction == "better" else state.distress)
     constant, weights = mixture
-    level = constant + sum(weight * getattr(state, name) for name, weight in weights.items())
-    return float(min(1.0, max(0.0, level)))
+    level = constant + sum(weight * float(getattr(state, name)) for name, weight in weights.items())
+    return min(1.0, max(0.0, level))
 
 
 def answer_value(

@@ -5,12 +5,19 @@ client turn and hold for the therapist turn that answers it. This table and the 
 test compares them.
 """
 
-from simulator.agents.scripted.plan import DEPENDENCE_A, DEPENDENCE_B, DEPENDENCE_C, DEPENDENCE_OVR
+from simulator.agents.scripted.plan import (
+    DEPENDENCE_A,
+    DEPENDENCE_B,
+    DEPENDENCE_C,
+    DEPENDENCE_OVR,
+    ClientTalk,
+    TherapistBehaviour,
+)
 
-BEHAVIOURS = ("question", "reflection", "therapist_input", "other")
+BEHAVIOURS: tuple[TherapistBehaviour, ...] = ("question", "reflection", "therapist_input", "other")
 """Main therapist behaviours of AnnoMI (Wu et al. 2022), in the order of every table here."""
 
-TALKS = ("change", "neutral", "sustain")
+TALKS: tuple[ClientTalk, ...] = ("change", "neutral", "sustain")
 """Client talk types of AnnoMI, in the order of every table here."""
 
 LEVELS = ("emotional_reactions", "interpretations", "explorations")

@@ -1,7 +1,7 @@
 """The planted process of a therapist in one session, in plain floats; `dynamics` has the client's.
 
-The therapist responds to what it hears: the talk type, the situations that the client's turn raises, whether reliance was
-expressed, and the client's manner (see `effects`).
+The therapist responds to what it hears: the talk type, the situations that the client's turn raises, whether reliance
+was expressed, and the client's manner (see `effects`).
 """
 
 import math
@@ -120,7 +120,7 @@ class TherapistProcess:
         raised = heard.raised
         leaving = "departure" in raised
         row = numbers.weights[heard.talk][3 if self.previous is None else self.previous]
-        weights = (row[0] * factors[0], row[1] * factors[1], row[2] * factors[2], row[3] * factors[3])
+        weights: Row = (row[0] * factors[0], row[1] * factors[1], row[2] * factors[2], row[3] * factors[3])
         if leaving:
             weights = tuple(w * r for w, r in zip(weights, REPLY_WEIGHTS, strict=True))
         behaviour = pick(weights, at(slots.BEHAVIOUR))
@@ -134,10 +134,11 @@ class TherapistProcess:
         empathy = self._level(0, called, 1.0, at(slots.EMOTIONAL))
         if empathy and behaviour == 3:
             words += lengths.EMPATHY_WORDS
-        interpreting = (
-            self._level(1, called, 1.0 if is_complex else 0.4, at(slots.INTERPRETING)) if behaviour == 1 else 0
-        )
-        exploring = self._level(2, called, 1.0 if is_open else 0.5, at(slots.EXPLORING)) if behaviour == 0 else 0
+        interpreting = exploring = 0
+        if behaviour == 1:
+            interpreting = self._level(1, called, 1.0 if is_complex else 0.4, at(slots.INTERPRETING))
+        elif behaviour == 0:
+            exploring = self._level(2, called, 1.0 if is_open else 0.5, at(slots.EXPLORING))
         present = tuple(code for index, code in enumerate(THERAPIST_CODES) if self._does(index, code, heard, at))
         words += lengths.THERAPIST_CODE_WORDS * len(present)
         picks_up = behaviour == 1 or at(slots.PICK_UP) < 0.25

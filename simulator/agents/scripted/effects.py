@@ -95,8 +95,10 @@ def lasting_effect_arrays(role: str, manners: UInt64Array, policy: str) -> Float
     for name in _names(role):
         persona, interaction, _ = _spread(role, name)
         effect = persona * _standard_array(mix64_array(manners ^ np.uint64(key64(name))) >> np.uint64(11), 0)
-        hashed = mix64_array(manners ^ np.uint64(key64(f"{policy}/{name}"))) >> np.uint64(11)
-        found.append(effect + interaction * _standard_array(hashed, 0))
+        if policy:
+            hashed = mix64_array(manners ^ np.uint64(key64(f"{policy}/{name}"))) >> np.uint64(11)
+            effect = effect + interaction * _standard_array(hashed, 0)
+        found.append(effect)
     return np.array(found)
 
 

@@ -42,6 +42,13 @@ def between(knots: Row, u: float) -> float:
     return knots[index] + (knots[index + 1] - knots[index]) * (place - index)
 
 
+def planned_turns(u: npt.NDArray[np.float64], patience: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Planned session lengths in turns (whole numbers) for uniform numbers and patience of shape (n,)."""
+    length = between_arrays(np.array([SESSION_TURNS]), np.zeros(len(u), dtype=np.intp), u) * patience
+    planned: npt.NDArray[np.float64] = np.floor(np.minimum(np.maximum(length, SHORTEST), LONGEST))
+    return planned
+
+
 def between_arrays(
     knots: npt.NDArray[np.float64], row: npt.NDArray[np.intp], u: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:

@@ -107,6 +107,5 @@ def load_policy(name: str) -> Policy:
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
-        raise UserError(
-            f"{path}: {place}: {problem['msg'].removeprefix('Value error, ')}".replace(": :", ":")
-        ) from None
+        message = problem["msg"].removeprefix("Value error, ")
+        raise UserError(f"{path}: {place}: {message}" if place else f"{path}: {message}") from None

@@ -1,8 +1,8 @@
 """Which random number is used for what: fixed slots, so that floats and arrays draw the same.
 
-A chair's turn has the seed of purpose `turn` (words are found with purpose `text`, see the grammar); a session has, for
-each role, the seed of purpose `session` at turn -1. Slots of the session's seed from `effects.SESSION_SLOT` on belong to
-the effects.
+A chair's turn has the seed of purpose `turn` (words are found with purpose `text`, see the grammar); a session has,
+for each role, the seed of purpose `session` at turn -1. Slots of the session's seed from `effects.SESSION_SLOT` on
+belong to the effects.
 """
 
 SESSION = "session"
