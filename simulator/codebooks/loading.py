@@ -3,11 +3,9 @@
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from simulator.codebooks.schema import Code, Codebook
 from simulator.errors import UserError, nearest
-from simulator.personas.loading import read_yaml, validation_lines
+from simulator.instruments.files import read_document, try_document
 
 LIBRARY = Path(__file__).parent / "library"
 """The codebooks that ship with Dyad, one YAML file each, named as the codebook."""
@@ -27,7 +25,7 @@ def load_codebook(name: str | Path) -> Codebook:
         UserError: no such codebook (with the nearest name), or the file's first problem as `file: field: what`.
     """
     if isinstance(name, Path) or name.endswith(_ENDINGS):
-        return _read(Path(name))
+        return read_document(Path(name), Codebook)
     if name not in list_codebooks():
         raise UserError(f"no codebook '{name}' in the library{nearest(name, list_codebooks())}")
     return _load(name)
@@ -42,22 +40,14 @@ def check_codebooks(paths: list[Path] | None = None) -> list[str]:
     """
     problems: list[str] = []
     for path in sorted(LIBRARY.glob("*.yaml")) if paths is None else paths:
-        try:
-            document = read_yaml(path)
-            if not isinstance(document, dict):
-                problems.append(f"{path.name}: must be a mapping of fields (`name: value` lines)")
-                continue
-            codebook = Codebook.model_validate(document)
-        except UserError as error:
-            problems.append(str(error))
-            continue
-        except ValidationError as error:
-            problems += [f"{path.name}: {line}" for line in validation_lines(error, document, Codebook)]
+        codebook, lines = try_document(path, Codebook)
+        problems += lines
+        if codebook is None:
             continue
         if paths is None and codebook.name != path.stem:
-            problems.append(f"{path.name}: name: '{codebook.name}' is not the file's name")
+            problems.append(f"{path}: name: '{codebook.name}' is not the file's name")
         for code in codebook.codes:
-            problems += [f"{path.name}: codes.{code.id}.{line}" for line in _lacks(code)]
+            problems += [f"{path}: codes.{code.id}.{line}" for line in _lacks(code)]
     return problems
 
 
@@ -78,14 +68,4 @@ def _lacks(code: Code) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _load(name: str) -> Codebook:
-    return _read(LIBRARY / f"{name}.yaml")
-
-
-def _read(path: Path) -> Codebook:
-    document = read_yaml(path)
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: must be a mapping of fields (`name: value` lines)")
-    try:
-        return Codebook.model_validate(document)
-    except ValidationError as error:
-        raise UserError(f"{path}: {validation_lines(error, document, Codebook)[0]}") from None
+    return read_document(LIBRARY / f"{name}.yaml", Codebook)

@@ -25,7 +25,7 @@ _CHANCE_CORRECTED = frozenset({"krippendorff alpha", "fleiss kappa", "cohen kapp
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Option(_Part):

@@ -2,15 +2,13 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.errors import UserError, nearest
+from simulator.instruments.files import read_document
 from simulator.instruments.schema import Instrument, ItemId, Text
-from simulator.personas.loading import read_yaml, validation_lines
-
-Model = TypeVar("Model", bound=BaseModel)
 
 BANK = Path(__file__).parent / "bank"
 """The instruments that ship with Dyad, one YAML file each."""
@@ -28,7 +26,7 @@ def load_instrument(name: str | Path) -> Instrument:
         UserError: no such instrument (with the nearest name), or the file's first problem as `file: field: what`.
     """
     if isinstance(name, Path) or name.endswith((".yaml", ".yml")):
-        return _read(Path(name))
+        return read_document(Path(name), Instrument)
     path = _bank().get(_plain(name))
     if path is None:
         raise UserError(f"no instrument '{name}' in the bank{nearest(name, list_instruments())}")
@@ -47,7 +45,7 @@ def load_wording(path: Path | str, instrument: Instrument) -> Instrument:
             instrument's, or the scale differs; one line with file and item.
     """
     path = Path(path)
-    wording = _validated(path, WordingFile)
+    wording = read_document(path, WordingFile)
     if wording.instrument != instrument.name:
         if _plain(wording.instrument) not in _bank():
             hint = nearest(wording.instrument, list_instruments())
@@ -82,7 +80,7 @@ def load_wording(path: Path | str, instrument: Instrument) -> Instrument:
 class WordedItem(BaseModel):
     """The wording of one item, in the first and, where observers are asked, in the third person."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     id: ItemId
     first: Text
@@ -92,7 +90,7 @@ class WordedItem(BaseModel):
 class WordingScale(BaseModel):
     """The ends of the response scale as the licensed form prints them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     minimum: float
     maximum: float
@@ -101,7 +99,7 @@ class WordingScale(BaseModel):
 class WordingFile(BaseModel):
     """A user's licensed wording of one instrument."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     instrument: Text
     licence: Text
@@ -120,18 +118,4 @@ def _bank() -> dict[str, Path]:
 
 @lru_cache(maxsize=256)
 def _load(path: Path) -> Instrument:
-    return _read(path)
-
-
-def _read(path: Path) -> Instrument:
-    return _validated(path, Instrument)
-
-
-def _validated(path: Path, model: type[Model]) -> Model:
-    document = read_yaml(path)
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: must be a mapping of fields (`name: value` lines)")
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        raise UserError(f"{path}: {validation_lines(error, document, model)[0]}") from None
+    return read_document(path, Instrument)

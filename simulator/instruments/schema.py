@@ -23,7 +23,7 @@ Key = Literal["read", "from memory", "unread"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Options(_Part):
@@ -100,7 +100,7 @@ class Band(_Part):
     from_: Annotated[float, Field(alias="from")]
     label: Text
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class MissingRule(_Part):
