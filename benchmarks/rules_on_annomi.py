@@ -20,7 +20,8 @@ from simulator.store.importers.annomi import read_annomi
 
 HOW = (
     "Written by hand with the development videos in view, weights small integers set by hand; videos whose blake2b "
-    "hash is divisible by 5 held out and looked at once, when the rules were done. One expert's code per utterance."
+    "hash is divisible by 5 held out: their texts were not read, and no rule was decided by their figures. "
+    "The reference is one expert's code per utterance."
 )
 
 
