@@ -380,6 +380,9 @@ def test_an_instrument_without_wording_is_asked_only_with_a_licensed_file(tmp_pa
         ({"instrument": "WAI-SRR"}, r"no instrument 'WAI-SRR' in the bank \(did you mean 'WAI-SR'\?\)"),
         ({"instrument": "SEQ"}, "the wording is for SEQ, not for WAI-SR"),
         ({"licence": None}, "licence: "),
+        ({"scale": None}, "scale: required and not given"),
+        ({"scale": {"minimum": 1, "maximum": 5, "labels": ["seldom", "always"]}}, "2 labels for 5 steps"),
+        ({"items": [{"id": "1", "first": "x", "low": "a", "high": "b"}]}, "item 1 of WAI-SR has no poles"),
     ],
 )
 def test_a_wrong_wording_file_is_one_line_with_file_and_item(
@@ -390,6 +393,29 @@ def test_a_wrong_wording_file_is_one_line_with_file_and_item(
         load_wording(path, load_instrument("WAI-SR"))
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_licensed_poles_and_labels_replace_ours(tmp_path: Path) -> None:
+    seq, wai = load_instrument("SEQ"), load_instrument("WAI-SR")
+    items: list[dict[str, Any]] = [{"id": item.id, "first": "x", "low": "bad", "high": "good"} for item in seq.items]
+    scale = {"minimum": 1, "maximum": 7}
+    licensed = load_wording(_wording(tmp_path, instrument="SEQ", items=items, scale=scale), seq)
+    assert (licensed.items[2].low, licensed.items[2].high) == ("bad", "good")
+    del items[2]["high"]
+    with pytest.raises(UserError, match="item S3 of SEQ needs both poles"):
+        load_wording(_wording(tmp_path, instrument="SEQ", items=items, scale=scale), seq)
+    scale = {"minimum": 1, "maximum": 5, "labels": ["a", "b", "c", "d", "e"]}
+    licensed = load_wording(_wording(tmp_path, scale=scale), wai)
+    assert licensed.options_of(licensed.items[1], "clientcast").labels == ["e", "d", "c", "b", "a"]
+
+
+def test_topics_and_keys_alone_score_answers_of_people_and_ask_nobody(tmp_path: Path) -> None:
+    topics = [{"id": str(k), "topic": f"topic {k}"} for k in range(1, 5)]
+    instrument = load_instrument(_own(tmp_path, wording="none", items=topics, validated=True))
+    (total,) = score(instrument, {"1": 5, "2": 1, "3": 5, "4": 5}, "official")
+    assert (total.score, total.marks) == (20, ())
+    with pytest.raises(UserError, match="item 1 has no wording"):
+        instrument.question(instrument.items[0], "first")
 
 
 def test_every_file_of_the_bank_bears_the_name_of_its_instrument() -> None:

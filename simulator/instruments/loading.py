@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.errors import UserError, nearest
 from simulator.instruments.files import read_document
-from simulator.instruments.schema import Instrument, ItemId, Text
+from simulator.instruments.schema import Instrument, ItemId, Options, Person, Text
 
 BANK = Path(__file__).parent / "bank"
 """The instruments that ship with Dyad, one YAML file each."""
@@ -33,12 +33,45 @@ def load_instrument(name: str | Path) -> Instrument:
     return _load(path)
 
 
-def load_wording(path: Path | str, instrument: Instrument) -> Instrument:
-    """`instrument` with the wording of a user's licensed file, so that it can be asked.
+class WordedItem(BaseModel):
+    """The wording of one item, in the first and, for observers, in the third person; poles where it has any."""
 
-    The file states `instrument`, `licence` (on whose permission), `scale` (minimum, maximum) as printed, and `items`:
-    a list of `id`, `first` and, for observers, `third`, one for every item of the instrument. Keys and scales are not
-    in it: they stay the bank's.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: ItemId
+    first: Text
+    third: Text | None = None
+    low: Text | None = None
+    high: Text | None = None
+
+
+class WordingScale(BaseModel):
+    """The response scale as the licensed form prints it; `labels` where it names every step."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    minimum: float
+    maximum: float
+    labels: list[Text] | None = None
+
+
+class WordingFile(BaseModel):
+    """A user's licensed wording of one instrument; `licence` says on whose permission."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    instrument: Text
+    licence: Text
+    scale: WordingScale | None = None
+    introduction: dict[Person, Text] = {}
+    items: Annotated[list[WordedItem], Field(min_length=1)]
+
+
+def load_wording(path: Path | str, instrument: Instrument) -> Instrument:
+    """`instrument` with the wording of a user's licensed file (`WordingFile`), so that it can be asked.
+
+    Every item of the instrument must be worded, bipolar ones with both poles. `scale` repeats the ends of the response
+    scale, so that a form of another width is noticed. Keys, scales and rules are not in the file: they stay the bank's.
 
     Raises:
         UserError: the file is for another or an unknown instrument, an item is missing, doubled or not the
@@ -51,60 +84,55 @@ def load_wording(path: Path | str, instrument: Instrument) -> Instrument:
             hint = nearest(wording.instrument, list_instruments())
             raise UserError(f"{path}: instrument: no instrument '{wording.instrument}' in the bank{hint}")
         raise UserError(f"{path}: instrument: the wording is for {wording.instrument}, not for {instrument.name}")
-    if instrument.options is None or not instrument.items:
+    if not instrument.items:
         raise UserError(f"{path}: instrument: the items of {instrument.name} are not known, so no wording fits them")
-    bounds = (instrument.options.minimum, instrument.options.maximum)
-    if (wording.scale.minimum, wording.scale.maximum) != bounds:
-        raise UserError(
-            f"{path}: scale: {wording.scale.minimum:g} to {wording.scale.maximum:g}, "
-            f"but {instrument.name} is answered from {bounds[0]:g} to {bounds[1]:g}"
-        )
+    options = _worded_options(path, wording.scale, instrument)
     texts: dict[str, WordedItem] = {}
-    known = {item.id for item in instrument.items}
-    for item in wording.items:
-        if item.id in texts:
-            raise UserError(f"{path}: items: item {item.id} stands twice; keep one")
-        if item.id not in known:
-            raise UserError(f"{path}: items: {instrument.name} has no item '{item.id}'{nearest(item.id, known)}")
-        texts[item.id] = item
-    for item_id in (item.id for item in instrument.items):
+    known = {item.id: item for item in instrument.items}
+    for worded in wording.items:
+        if worded.id in texts:
+            raise UserError(f"{path}: items: item {worded.id} stands twice; keep one")
+        if worded.id not in known:
+            raise UserError(f"{path}: items: {instrument.name} has no item '{worded.id}'{nearest(worded.id, known)}")
+        if (worded.low is None, worded.high is None) != (known[worded.id].low is None,) * 2:
+            poles = "has no poles" if known[worded.id].low is None else "needs both poles, low and high"
+            raise UserError(f"{path}: items: item {worded.id} of {instrument.name} {poles}")
+        texts[worded.id] = worded
+    for item_id in known:
         if item_id not in texts:
             raise UserError(f"{path}: items: item {item_id} of {instrument.name} is missing; give every item a wording")
-    worded = [
-        item.model_copy(update={"first": texts[item.id].first, "third": texts[item.id].third})
-        for item in instrument.items
-    ]
-    return instrument.model_copy(update={"items": worded, "wording": "licensed", "rights": wording.licence})
+    items = [item.model_copy(update=texts[item.id].model_dump(exclude={"id"})) for item in instrument.items]
+    return instrument.model_copy(
+        update={
+            "items": items,
+            "options": options,
+            "introduction": wording.introduction or instrument.introduction,
+            "wording": "licensed",
+            "rights": wording.licence,
+        }
+    )
 
 
-class WordedItem(BaseModel):
-    """The wording of one item, in the first and, where observers are asked, in the third person."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    id: ItemId
-    first: Text
-    third: Text | None = None
-
-
-class WordingScale(BaseModel):
-    """The ends of the response scale as the licensed form prints them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    minimum: float
-    maximum: float
-
-
-class WordingFile(BaseModel):
-    """A user's licensed wording of one instrument."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    instrument: Text
-    licence: Text
-    scale: WordingScale
-    items: Annotated[list[WordedItem], Field(min_length=1)]
+def _worded_options(path: Path, scale: WordingScale | None, instrument: Instrument) -> Options | None:
+    """The instrument's response scale, with the licensed labels; raises where the two are not of one width."""
+    options = instrument.options
+    if options is None:
+        if scale is not None:
+            raise UserError(f"{path}: scale: {instrument.name} has a response scale per item; leave this one out")
+        return None
+    if scale is None:
+        raise UserError(f"{path}: scale: required and not given; state its minimum and maximum")
+    if (scale.minimum, scale.maximum) != (options.minimum, options.maximum):
+        raise UserError(
+            f"{path}: scale: {scale.minimum:g} to {scale.maximum:g}, "
+            f"but {instrument.name} is answered from {options.minimum:g} to {options.maximum:g}"
+        )
+    if scale.labels is None:
+        return options
+    steps = int(options.maximum - options.minimum) + 1
+    if len(scale.labels) != steps:
+        raise UserError(f"{path}: scale.labels: {len(scale.labels)} labels for {steps} steps; name every step or none")
+    return options.model_copy(update={"labels": scale.labels})
 
 
 def _plain(name: str) -> str:
