@@ -30,6 +30,8 @@ def realise_client(plan: ClientPlan, persona: Persona, turn: int, draws: Draws, 
     words = max(1, plan.words)
     parts = _required(plan, voice, dice, words, heard)
     free = fit(parts, words, dice)
+    if free == 0 and words > SHORT:
+        _loosen(parts, dice)
     _elaborate(parts, plan, voice, dice, free)
     return _render(parts, voice, dice, words)
 
@@ -39,7 +41,7 @@ def _required(plan: ClientPlan, voice: Voice, dice: Dice, words: int, heard: str
     parts: list[Part] = []
     short = words <= SHORT
     if plan.opening:
-        parts.append(Part("greet"))
+        parts.append(Part("greet", None, min(words, 2 + dice.roll() % 3), fixed=True))
         if words >= 9 and plan.fact is None:
             parts.append(Part("intro", voice.short))
     if plan.agree:
@@ -92,6 +94,18 @@ def _neutral_family(plan: ClientPlan, dice: Dice, short: bool, heard: str) -> st
         return "ne_short_ack"
     question = heard[max(heard.rfind(". "), heard.rfind(", ")) + 1 :].split(None, 1)
     return "ne_short_wh" if question and question[0].lower().startswith(_WH) else "ne_short_yn"
+
+
+def _loosen(parts: list[Part], dice: Dice) -> None:
+    """A bare clause of the persona's gets a word before it or a remark behind it, so that it is not told twice alike."""
+    if len(parts) != 1 or parts[0].clause is None or parts[0].words > parts[0].clause.words + 1:
+        return
+    roll = dice.roll() % 10
+    if roll < 7:
+        parts.insert(0, Part("op", None, 1 + roll % 3, fixed=True))
+    if roll >= 4:
+        tail = dice.chance(50)
+        parts.append(Part("tag" if tail else "after_fact", None, 1 + dice.roll() % 3, tail=tail, fixed=True))
 
 
 def _elaborate(parts: list[Part], plan: ClientPlan, voice: Voice, dice: Dice, free: int) -> None:

@@ -15,6 +15,10 @@ LONGEST_PART = 13
 """Words that a part without a clause of its own aims at, at most: longer turns have more parts."""
 
 
+SAME_START = 9
+"""Two wordings of a turn that agree in so many first characters are taken for the same phrase."""
+
+
 @dataclass(slots=True)
 class Part:
     """One part of a turn. `words` is what it aims at; `tail` parts continue the sentence before."""
@@ -68,9 +72,11 @@ def wording(book: Phrasebook, part: Part, words: int, slots: Mapping[str, str], 
     length = clause.words if clause is not None else 0
     roll = dice.roll()
     text = family.pick(roll, words, length)
-    if text in used:
-        text = family.pick(roll + 1, words, length)
-    used.add(text)
+    for step in (7, 19, 41):
+        if text[:SAME_START] not in used:
+            break
+        text = family.pick(roll + step, words, length)
+    used.add(text[:SAME_START])
     if "%" in text:
         if clause is not None:
             slots = {**slots, family.slot: clause.text}

@@ -22,7 +22,7 @@ _BEFORE_I = re.compile(r"\b(am|was|wasn't) I\b", re.IGNORECASE)
 _SHARED_SUBJECT = re.compile(
     r"\b(I(?:'\w+)? [^,;]*?\b(?:and|but|or|then)(?: then)?(?: \w+ly| still| just)?) (am|was|wasn't)\b"
 )
-_AND_I = re.compile(r"\b((?:my|our) [\w-]+|[A-Z][\w-]+) and (?:I|me)\b")
+_AND_I = re.compile(r"(^|[,;] |\b(?:that|because|when|since|if) )((?:my|our) [\w-]+|[A-Z][\w-]+) and I\b(?! (?:am|was)\b)")
 _ME_AND = re.compile(r"\bme and ((?:my|our) [\w-]+|[A-Z][\w-]+)")
 _TOKEN = re.compile(
     r"\b(?:I'm|I've|I'd|I'll|we're|we've|we'd|we'll|I|me|mine|myself|my|we|us|ours|ourselves|our)\b", re.IGNORECASE
@@ -48,7 +48,7 @@ def _token(match: re.Match[str]) -> str:
 def to_second_person(clause: str) -> str:
     """The clause as its listener says it back."""
     text = clause.replace("’", "'")
-    text = _AND_I.sub(r"you and \1", text)
+    text = _AND_I.sub(r"\1you and \2", text)
     text = _ME_AND.sub(r"you and \1", text)
     text = _SHARED_SUBJECT.sub(_shared, text)
     text = _AFTER_I.sub(_being, text)

@@ -80,7 +80,8 @@ class Utterance:
 
 
 _CONTRACTIONS = (
-    ("won't", "will not"), ("can't", "cannot"), ("let's", "let us"), ("n't", " not"), ("'re", " are"), ("'ve", " have"),
+    ("it's been", "it has been"), ("that's been", "that has been"), ("nothing's changed", "nothing has changed"),
+    ("a bit of ", "some "), ("won't", "will not"), ("can't", "cannot"), ("let's", "let us"), ("n't", " not"), ("'re", " are"), ("'ve", " have"),
     ("'ll", " will"), ("I'm", "I am"), ("it's", "it is"), ("It's", "It is"), ("that's", "that is"),
     ("there's", "there is"), ("what's", "what is"), ("I'd rather", "I would rather"), ("I'd like", "I would like"),
     ("I'd be", "I would be"), ("I'd ", "I would "), ("he's", "he is"), ("she's", "she is"), ("who's", "who is"),

@@ -69,7 +69,7 @@ def realise_therapist(plan: TherapistPlan, turn: int, draws: Draws, client: Clie
     if plan.emotional_reactions:
         before.append(Part(f"er{plan.emotional_reactions}"))
     main = _main(plan, dice, clause, topic, client)
-    if plan.interpretations and not (main and main.family.startswith("ip")):
+    if plan.interpretations and not main.family.startswith(("ip", "r_ip")):
         before.append(Part(f"ip{plan.interpretations}"))
     codes = [Part(f"{_OUTCOME.get(code, 'OVR')}.{code}") for code in plan.present]
     if "sincerely_asked" in plan.live and "denying_ai" not in plan.present:
@@ -77,7 +77,7 @@ def realise_therapist(plan: TherapistPlan, turn: int, draws: Draws, client: Clie
     after: list[Part] = []
     if plan.explorations and plan.behaviour != "question":
         after.append(Part(f"ex{plan.explorations}_soft"))
-    if plan.goodbye:
+    if plan.goodbye and "farewell_pressure" not in plan.present:
         after.append(Part("close"))
     if plan.behaviour == "question":
         parts = [*before, *codes, main, *after]
@@ -110,6 +110,8 @@ def _main(plan: TherapistPlan, dice: Dice, fact: Clause | None, topic: Clause | 
             return Part(f"q_person_{way}", _person(client.people[plan.person]))
         return Part(f"q_{way}", topic)
     if kind == "r":
+        if plan.interpretations == 2 and tone not in ("confront", "cold") and dice.chance(70):
+            return Part("ip2") if fact is None else Part("r_ip2_fact", fact)
         depth = "complex" if plan.complex_reflection else "simple"
         if fact is not None:
             if tone in ("confront", "cold") and dice.chance(60):
