@@ -40,11 +40,15 @@ def _run_hydra(arguments: list[str], quiet: bool) -> list[dict[str, Any]]:
     from omegaconf.errors import OmegaConfBaseException
 
     results: list[dict[str, Any]] = []
+    mistakes: list[UserError] = []
 
     def job(config: DictConfig) -> None:
         sweeping = HydraConfig.get().mode is RunMode.MULTIRUN
         content = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        results.append(run_one(content, quiet=quiet, sweeping=sweeping))
+        try:
+            results.append(run_one(content, quiet=quiet, sweeping=sweeping))
+        except UserError as mistake:  # carried out by hand: Hydra would print a second line of its own
+            mistakes.append(mistake)
 
     before = sys.argv
     sys.argv = ["dyad run", *arguments]
@@ -58,19 +62,20 @@ def _run_hydra(arguments: list[str], quiet: bool) -> list[dict[str, Any]]:
         raise UserError(f"configuration: {_one_line(str(error))}") from None
     finally:
         sys.argv = before
+    if mistakes:
+        raise mistakes[0]
     return results
 
 
 def _one_line(message: str) -> str:
     """Hydra's explanation in one line, with the nearest valid name."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    text = lines[0] if lines else "not understood"
-    missing = re.match(r"Could not find '(.+)/([^/]+)'", text)
+    missing = re.search(r"Could not (?:find|load) '(.+)/([^/']+)'", message)
     if missing:
         group, name = missing.groups()
-        choices = [line.strip() for line in message.splitlines() if line.startswith("\t")]
-        return f"{group}: no option '{name}'{nearest(name, choices)}"
-    unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", message)
+        folder = resource_root("conf") / group
+        return f"{group}: no option '{name}'{nearest(name, (path.stem for path in folder.glob('*.yaml')))}"
+    unknown = re.search(r"Could not override '([^']+)'", message)
     if unknown:
         from simulator.studies.config import known_keys
 

@@ -1,10 +1,12 @@
 """The protocol of a session: who is in it, who opens, when it ends, what is put in from outside."""
 
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulator.errors import nearest
+from simulator.resources import resource_root
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -20,6 +22,7 @@ class Stimulus(_Config):
     role: str
     """Whose turn it replaces (visible) or who is told (hidden)."""
     text: Annotated[str, Field(min_length=1)]
+    """What is said; in a configuration also `file`, a text file (shipped ones by their name alone)."""
     turn: Annotated[int, Field(ge=0)]
     """The first turn of that role at or after this index, counted from 0; with `session`, of that session."""
     session: Annotated[int, Field(ge=0)] = 0
@@ -28,6 +31,21 @@ class Stimulus(_Config):
     """Among stimuli due at one turn the smallest comes first; the others wait for the role's next turn."""
     goodbye: bool = False
     """Whether the text takes leave: the session then ends by the rules for goodbyes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_file(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "file" not in content:
+            return content
+        if "text" in content:
+            raise ValueError("give either 'text' or 'file', not both")
+        rest = {key: value for key, value in content.items() if key != "file"}
+        shipped = resource_root("conf") / "stimuli" / str(content["file"])
+        path = shipped if shipped.is_file() else Path(str(content["file"])).expanduser()
+        try:
+            return {**rest, "text": path.read_text(encoding="utf-8").strip()}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"file: cannot read '{path}' ({error}); name a UTF-8 text file") from None
 
 
 class SessionProtocol(_Config):

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from simulator.instruments.loading import load_instrument
+from simulator.instruments.schema import Instrument
 from simulator.instruments.scoring import score
 from simulator.records.history import History
 from simulator.records.journal_records import (
@@ -76,7 +76,13 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def compact(run: RunFolder, courses: Iterable[Row], personas: Iterable[Row], shards: int) -> None:
+def compact(
+    run: RunFolder,
+    courses: Iterable[Row],
+    personas: Iterable[Row],
+    shards: int,
+    instruments: Mapping[str, Instrument],
+) -> None:
     """Write all tables of a run from its journal.
 
     Args:
@@ -84,6 +90,7 @@ def compact(run: RunFolder, courses: Iterable[Row], personas: Iterable[Row], sha
         courses: one row per planned course (columns of the table `courses` without `sessions` and `status`).
         personas: rows of the table `personas`.
         shards: number of shards of the run's plan.
+        instruments: the instruments of the run by name, by which administrations are scored.
 
     Raises:
         DamageError: a journal file is damaged.
@@ -98,7 +105,7 @@ def compact(run: RunFolder, courses: Iterable[Row], personas: Iterable[Row], sha
     for index in range(ranges):
         rows: Rows = {name: [] for name in TABLES if name not in ("personas", "codings")}
         for course in by_range[index]:
-            _add_course(rows, course, histories.of(course["course_id"]))
+            _add_course(rows, course, histories.of(course["course_id"]), instruments)
         rows["executions"] = histories.executions(index, ranges)
         for name, content in rows.items():
             write_rows(run.dataset, name, content, f"part-{index:05d}")
@@ -148,7 +155,7 @@ def _execution_row(header: Header, record: Execution) -> Row:
     }  # fmt: skip
 
 
-def _add_course(rows: Rows, course: Row, history: History) -> None:
+def _add_course(rows: Rows, course: Row, history: History, instruments: Mapping[str, Instrument]) -> None:
     sessions = 0
     words: dict[int, int] = defaultdict(int)
     for fact in history.facts:
@@ -161,7 +168,7 @@ def _add_course(rows: Rows, course: Row, history: History) -> None:
             rows["sessions"].append(_session_row(fact, words[fact.session]))
         elif isinstance(fact, Administration):
             rows["administrations"] += _answer_rows(fact)
-            rows["scores"] += _score_rows(fact)
+            rows["scores"] += _score_rows(fact, instruments[fact.instrument])
         elif isinstance(fact, Event):
             rows["events"].append(_event_row(fact))
         elif isinstance(fact, Failed) and history.failure is fact:
@@ -220,10 +227,9 @@ def _answer_rows(administration: Administration) -> Iterator[Row]:
         yield shared | msgspec.structs.asdict(answer)
 
 
-def _score_rows(administration: Administration) -> Iterator[Row]:
+def _score_rows(administration: Administration, instrument: Instrument) -> Iterator[Row]:
     shared = _administration_columns(administration)
     answers = {answer.item: answer.value for answer in administration.answers}
-    instrument = load_instrument(administration.instrument)
     for result in score(
         instrument, answers, administration.form, adapted=administration.adapted, wording=administration.wording
     ):

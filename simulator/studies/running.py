@@ -15,6 +15,7 @@ from typing import Any
 import simulator
 from simulator.agents.seating import ChairFactory
 from simulator.errors import UserError
+from simulator.instruments.loading import load_instrument
 from simulator.records.history import History
 from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Header
 from simulator.sessions.administration import check_choice
@@ -210,5 +211,7 @@ def run_study(
     result = RunResult(run, plan, tally, journals.torn, sum(reading.set_aside for reading in journals.readings))
     if result.finished:
         origin = origin_of(config)
-        compact(run, course_rows(plan, origin), persona_rows(plan), shards)
+        chosen = [load_instrument(choice.instrument) for choice in config.instruments.values()]
+        instruments = {instrument.name: instrument for instrument in chosen}
+        compact(run, course_rows(plan, origin), persona_rows(plan), shards, instruments)
     return result
