@@ -208,26 +208,26 @@ class ChunkOfSessions:
         talk = _pick(
             [
                 base[heard.behaviour, 0] * self.client[0] * change,
-                base[heard.behaviour, 1],
-                base[heard.behaviour, 2] * self.client[1] * sustain,
+                base[heard.behaviour, 1] * self.client[1],
+                base[heard.behaviour, 2] * self.client[2] * sustain,
             ],
             uniforms(seeds, slots.TALK),
         )
         drawn = (heard.behaviour == 1) | (heard.behaviour == 2)
         knots = np.array(lengths.client_words()).reshape(2 * len(TALKS), -1)
         length = lengths.between_arrays(knots, len(TALKS) * drawn + talk, uniforms(seeds, slots.CLIENT_WORDS))
-        words = np.maximum(1.0, np.floor(length * d.length * self.client[2] + 0.5))
+        words = np.maximum(1.0, np.floor(length * d.length * self.client[3] + 0.5))
         low, high = lengths.CLOSING_WORDS
         words = np.where(leaving, np.minimum(np.maximum(words, low), high), words)
         tells = (words >= lengths.TELLING_WORDS) & ~leaving
-        tells &= uniforms(seeds, slots.TELL) < disclosure_chance(s) * self.client[3]
+        tells &= uniforms(seeds, slots.TELL) < disclosure_chance(s) * self.client[4]
         sensitive = tells & (uniforms(seeds, slots.SENSITIVE) < sensitive_chance(s))
         named = (words >= lengths.NAMING_WORDS) & ~leaving & (uniforms(seeds, slots.PERSON) < PERSON_CHANCE)
         shows = (words >= lengths.SHOWING_WORDS) & (uniforms(seeds, slots.DISTRESS) < distress_chance(s))
         reliance, ending = reliance_factor(s), leaving | (turn + ENDING_TURNS >= self.planned)
         present: list[BoolArray] = []
         for index in range(len(CLIENT_CODES)):
-            odds = RELIANCE_ODDS[index] * self.client[4 + index] * reliance
+            odds = RELIANCE_ODDS[index] * self.client[5 + index] * reliance
             there = uniforms(seeds, slots.CLIENT_CODE + index) * (1.0 + odds) < odds
             present.append(there & ending if index == ENDING_CODE else there)
         ask = np.where(present[PERSONHOOD_CODE], ASK_PERSON_CHANCE, ASK_CHANCE)
@@ -249,7 +249,7 @@ class ChunkOfSessions:
         self.talk = _pick(opening, uniforms(seeds, slots.TALK))
         knots = np.array(lengths.client_words()[0])
         length = lengths.between_arrays(knots, self.talk, uniforms(seeds, slots.CLIENT_WORDS))
-        words = np.floor(length * self.drivers.length * self.client_before[2] + 0.5)
+        words = np.floor(length * self.drivers.length * self.client_before[3] + 0.5)
         self._count_client(np.maximum(lengths.TELLING_WORDS, words))
 
     def _count_client(self, words: FloatArray) -> None:

@@ -31,7 +31,7 @@ from simulator.agents.scripted.plan import SITUATIONS, ClientPlan
 from simulator.agents.scripted.tables import Row, tables
 from simulator.records.seeds import Draws
 
-RELIANCE_ODDS = (0.020, 0.032, 1.0, 0.0065, 0.013)
+RELIANCE_ODDS = (0.034, 0.100, 1.0, 0.0080, 0.018)
 """Odds of the reliance codes for a usual client at a dependence of .34, in the order of `CLIENT_CODES`; the third is
 for the ending of a session alone."""
 
@@ -139,19 +139,19 @@ class ClientProcess:
         talk = pick(
             (
                 base[0] * TALK_BALANCE[0] * factors[0] * change,
-                base[1] * TALK_BALANCE[1],
-                base[2] * TALK_BALANCE[2] * factors[1] * sustain,
+                base[1] * TALK_BALANCE[1] * factors[1],
+                base[2] * TALK_BALANCE[2] * factors[2] * sustain,
             ),
             at(slots.TALK),
         )
         drawn = 1 if self.behaviour in (1, 2) else 0
         length = lengths.between(lengths.client_words()[drawn][talk], at(slots.CLIENT_WORDS))
-        words = max(1, int(length * self.drivers.length * factors[2] + 0.5))
+        words = max(1, int(length * self.drivers.length * factors[3] + 0.5))
         if leaving:
             words = min(max(words, lengths.CLOSING_WORDS[0]), lengths.CLOSING_WORDS[1])
         tells, sensitive = False, False
         if words >= lengths.TELLING_WORDS and not leaving:
-            chance = disclosure_chance(s) * factors[3]
+            chance = disclosure_chance(s) * factors[4]
             tells = at(slots.TELL) < chance
             sensitive = tells and at(slots.SENSITIVE) < sensitive_chance(s)
         named = words >= lengths.NAMING_WORDS and not leaving and at(slots.PERSON) < PERSON_CHANCE
@@ -161,7 +161,7 @@ class ClientProcess:
         present = [False] * len(CLIENT_CODES)
         for index in range(len(CLIENT_CODES)):
             if index != ENDING_CODE or ending:
-                odds = RELIANCE_ODDS[index] * factors[4 + index] * reliance
+                odds = RELIANCE_ODDS[index] * factors[5 + index] * reliance
                 present[index] = at(slots.CLIENT_CODE + index) * (1.0 + odds) < odds
         asks = not leaving and at(slots.ASK) < (ASK_PERSON_CHANCE if present[PERSONHOOD_CODE] else ASK_CHANCE)
         risk = sensitive and self.drivers.high_risk > 0.0 and at(slots.RISK) < RISK_CHANCE
@@ -190,7 +190,7 @@ class ClientProcess:
         """A client who speaks before any therapist: says why it came, plants no reliance."""
         talk = pick(tables().client_opening, draws.at(slots.TALK))
         length = lengths.between(lengths.client_words()[0][talk], draws.at(slots.CLIENT_WORDS))
-        words = max(lengths.TELLING_WORDS, int(length * self.drivers.length * self._factors[2] + 0.5))
+        words = max(lengths.TELLING_WORDS, int(length * self.drivers.length * self._factors[3] + 0.5))
         return ClientPlan(talk=TALKS[talk], words=words, distress=self.state.distress, opening=True)
 
     def said(self, fact: bool, sensitive: bool) -> None:

@@ -15,24 +15,31 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from simulator.agents.scripted.codes import BEHAVIOURS, CLIENT_CODES, LEVELS, THERAPIST_CODES
+from simulator.agents.scripted.codes import BEHAVIOURS, CLIENT_CODES, LEVELS, TALKS, THERAPIST_CODES
 from simulator.records.seeds import Draws, UInt64Array, key64, mix64, mix64_array, uniforms
 
 THERAPIST_EFFECTS = (*BEHAVIOURS, *LEVELS, "words", *THERAPIST_CODES)
-CLIENT_EFFECTS = ("change", "sustain", "words", "disclosure", *CLIENT_CODES)
-"""Neutral talk has no effect of its own: it is what the other two leave."""
+CLIENT_EFFECTS = (*TALKS, "words", "disclosure", *CLIENT_CODES)
+"""What effects act on, by role, in the order of every list of factors."""
 
 SPREAD: dict[str, tuple[float, float, float]] = {
-    **dict.fromkeys(BEHAVIOURS, (0.55, 0.30, 0.40)),
-    **dict.fromkeys(LEVELS, (0.62, 0.33, 0.45)),
-    **dict.fromkeys(THERAPIST_CODES, (0.62, 0.33, 0.45)),
-    **dict.fromkeys(("change", "sustain"), (0.75, 0.38, 0.62)),
-    **dict.fromkeys(CLIENT_CODES, (0.75, 0.35, 0.60)),
+    "question": (0.64, 0.33, 0.42),
+    "reflection": (0.50, 0.30, 0.36),
+    "therapist_input": (0.50, 0.30, 0.36),
+    "other": (0.60, 0.32, 0.44),
+    "emotional_reactions": (0.66, 0.34, 0.42),
+    "interpretations": (0.90, 0.34, 0.30),
+    "explorations": (0.66, 0.34, 0.42),
+    **dict.fromkeys(THERAPIST_CODES, (0.68, 0.40, 0.40)),
+    "change": (0.72, 0.36, 0.58),
+    "neutral": (0.56, 0.26, 0.44),
+    "sustain": (0.72, 0.36, 0.62),
+    **dict.fromkeys(CLIENT_CODES, (0.84, 0.40, 0.50)),
     "disclosure": (0.40, 0.20, 0.30),
 }
 """SD of the three parts (persona, persona x policy, session) per effect, on the logit."""
 
-WORDS_SPREAD = {"client": (0.22, 0.08, 0.18), "therapist": (0.18, 0.08, 0.18)}
+WORDS_SPREAD = {"client": (0.28, 0.10, 0.24), "therapist": (0.18, 0.08, 0.18)}
 """The same for the log of turn lengths."""
 
 SESSION_SLOT = 8

@@ -19,8 +19,8 @@ SESSION_TURNS = (6.0, 13.0, 20.0, 27.0, 34.0, 41.0, 50.0, 60.0, 73.0, 92.0, 180.
 SHORTEST, LONGEST = 6, 220
 """Planned lengths stay within these."""
 
-CLIENT_SCALE, CLIENT_POWER = 1.9, 0.80
-THERAPIST_SCALE, THERAPIST_POWER = 1.0, 1.0
+CLIENT_SCALE, CLIENT_POWER = 1.2, 0.9
+THERAPIST_SCALE, THERAPIST_POWER = 0.96, 1.0
 
 TELLING_WORDS, SHOWING_WORDS, NAMING_WORDS = 8, 5, 6
 """Shorter client turns tell no fact, show no distress, name no person."""
