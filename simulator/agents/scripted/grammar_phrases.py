@@ -9,10 +9,11 @@ equally likely, so that a speaker hits a length by choosing and not by padding. 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from simulator.errors import UserError, nearest
 
@@ -123,12 +124,15 @@ class Family:
 
 
 class Phrasebook:
-    """The families of one phrase file, in one manner of speaking. `style` rewrites a family's lines before use."""
+    """The families of one speaker, in one manner of speaking.
 
-    def __init__(self, path: Path, style: Callable[[str], str] | None = None) -> None:
-        self._path = path
+    `speaker` names the files (`phrases/<speaker>_*.yaml`); `style` rewrites a family's lines before use.
+    """
+
+    def __init__(self, speaker: str, style: Callable[[str], str] | None = None) -> None:
+        self._speaker = speaker
         self._style = style
-        self._sources = _sources(path)
+        self._sources = sources(FOLDER, speaker)
         self._families: dict[str, Family] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -136,7 +140,7 @@ class Phrasebook:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all families, in the file's order."""
+        """The names of all families, in the order of the files."""
         return tuple(self._sources)
 
     def __getitem__(self, name: str) -> Family:
@@ -144,21 +148,33 @@ class Phrasebook:
         if family is None:
             source = self._sources.get(name)
             if source is None:
-                raise UserError(f"{self._path.name}: no phrase family {name!r}{nearest(name, self._sources)}")
+                raise UserError(f"phrases of the {self._speaker}: no family {name!r}{nearest(name, self._sources)}")
             family = self._families[name] = Family(name, self._style(source) if self._style else source)
         return family
 
 
 @lru_cache(maxsize=16)
-def _sources(path: Path) -> dict[str, str]:
-    """The file's families as text, checked for slots that nobody fills.
+def sources(folder: Path, speaker: str) -> dict[str, str]:
+    """The families of `speaker` as text, from its files in `folder`, checked for slots that nobody fills.
 
     Raises:
-        UserError: a slot is unknown, a family is empty or is not a block of text.
+        UserError: a slot is unknown, a family is empty, not a block of text, or stands in two files.
     """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    families: dict[str, str] = {}
+    for path in sorted(folder.glob(f"{speaker}_*.yaml")):
+        for name, block in _checked(path, loader):
+            if name in families:
+                raise UserError(f"{path.name}: family {name!r} stands in two files; keep one")
+            families[name] = block
+    return families
+
+
+def _checked(path: Path, loader: Any) -> Iterator[tuple[str, str]]:
+    import yaml
+
     content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     if not isinstance(content, dict):
         raise UserError(f"{path.name}: expected families by name, found {type(content).__name__}")
@@ -167,4 +183,4 @@ def _sources(path: Path) -> dict[str, str]:
             raise UserError(f"{path.name}: family {name!r} must be a block of lines with at least one phrase")
         for slot in set(_SLOT.findall(block)) - SLOTS:
             raise UserError(f"{path.name}: family {name!r} uses an undefined slot {{{slot}}}{nearest(slot, SLOTS)}")
-    return content
+        yield name, block

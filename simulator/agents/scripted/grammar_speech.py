@@ -9,15 +9,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from simulator.agents.scripted.grammar_phrases import FOLDER, Phrasebook
+from simulator.agents.scripted.grammar_phrases import Phrasebook
 from simulator.personas.schema import Persona
 from simulator.records.seeds import Draws, mix64
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 _LCG_A = 6364136223846793005
 _LCG_C = 1442695040888963407
-
-CLIENT_PHRASES = FOLDER / "client.yaml"
 
 
 class Dice:
@@ -135,7 +133,7 @@ def client_book(style: str) -> Phrasebook:
     """The client's phrases in one of the styles plain, formal, casual, basic, intermediate."""
     book = _books.get(style)
     if book is None:
-        book = _books[style] = Phrasebook(CLIENT_PHRASES, _STYLES[style])
+        book = _books[style] = Phrasebook("client", _STYLES[style])
     return book
 
 

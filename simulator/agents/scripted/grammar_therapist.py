@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from simulator.agents.scripted.grammar_layout import LONGEST_PART, Part, fit, wording
 from simulator.agents.scripted.grammar_person import to_second_person
-from simulator.agents.scripted.grammar_phrases import FOLDER, Phrasebook
+from simulator.agents.scripted.grammar_phrases import Phrasebook
 from simulator.agents.scripted.grammar_speech import Clause, Dice, Utterance
 from simulator.agents.scripted.plan import DEPENDENCE_A, DEPENDENCE_B, TherapistPlan
 from simulator.records.seeds import Draws
 
-THERAPIST_PHRASES = FOLDER / "therapist.yaml"
 INPUT = ("in_info", "in_advice", "in_options", "in_plan")
 OTHER = ("ot_structure", "ot_facilitate", "ot_small", "ot_self", "ot_facilitate")
 
@@ -40,7 +39,7 @@ class ClientView:
 def therapist_book() -> Phrasebook:
     """The therapist's phrases, read at first use."""
     if not _books:
-        _books.append(Phrasebook(THERAPIST_PHRASES))
+        _books.append(Phrasebook("therapist"))
     return _books[0]
 
 
