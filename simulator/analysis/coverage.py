@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.analysis.coverage_pool import Pool, pool_error, spreads
+from simulator.analysis.coverage_pool import Pool, heterogeneity, pool_error, spreads
 from simulator.statistics.contrasts import covariance_of_means
 from simulator.statistics.limits import UNIT, difference_limits, t_limits
 from simulator.statistics.moments import Array, Moments, over_clusters, within_clusters
@@ -85,7 +85,7 @@ def run_coverage(
     Returns:
         `rows`, one per behaviour (under one policy, or contrasted between two), estimand and size; `worst_` and `best_`
         `population_coverage` and `fixed_coverage` over rows that are not flagged; `within_band` with the tolerance;
-        `spreads` and `pool` for what the pool is like.
+        `heterogeneity`, `spreads` and `pool` for what the pool is like; `recovery` for contrasts (see `recovery`).
     """
     if quick:
         repetitions = min(repetitions, 1000)
@@ -105,7 +105,15 @@ def run_coverage(
                 progress(done, total)
         tallies += book.values()
     rows = [tally.row() for tally in tallies]
-    return {**summary(rows), "rows": rows, "level": level, "spreads": spreads(pool), "pool": pool_facts(pool)}
+    from simulator.analysis.recovery import recovery
+
+    found = spreads(pool)
+    return {
+        **summary(rows), "level": level, "repetitions": repetitions, "personas": list(personas),
+        "replicates": REPLICATES, "heterogeneity": heterogeneity(found),
+        "recovery": recovery(pool, min(repetitions, 1000), max(personas), level=level),
+        "pool": pool_facts(pool), "spreads": found, "rows": rows,
+    }  # fmt: skip
 
 
 def _chunks(total: int) -> Iterator[int]:
@@ -117,13 +125,16 @@ def _repeat(
     pool: Pool, n: int, size: int, level: float, rng: np.random.Generator,
     book: dict[tuple[str, str, str, Estimand], Tally],
 ) -> None:  # fmt: skip
-    """`size` studies of `n` personas: every behaviour under every policy, and every pair of policies."""
+    """`size` studies of `n` personas: every behaviour under every policy, and every pair of policies. A behaviour that
+    a policy never shows has no row."""
     drawn = rng.integers(0, pool.personas, (size, n))
     sessions = rng.integers(0, pool.sessions, (len(pool.policies), size, n, REPLICATES))
     where = drawn[None, :, :, None] * pool.sessions + sessions
     for b, behaviour in enumerate(pool.behaviours):
         arms = [Arm(pool.shares(p, b), where[p], drawn) for p in range(len(pool.policies))]
         for arm, policy in zip(arms, pool.policies, strict=True):
+            if not arm.occurs:
+                continue
             for estimand in ESTIMANDS:
                 key = ("share", behaviour.name, policy, estimand)
                 tally = book.setdefault(key, Tally(*key, n, level))
@@ -132,6 +143,8 @@ def _repeat(
                 flagged = too_few_for_share(estimand, moments.mean, seen, missed, n, moments.df)
                 tally.add(arm.truth[estimand], low, high, t_limits(moments, level), flagged)
         for (one, first), (two, second) in combinations(zip(arms, pool.policies, strict=True), 2):
+            if not (one.occurs or two.occurs):
+                continue
             for estimand in ESTIMANDS:
                 key = ("contrast", behaviour.name, f"{first} - {second}", estimand)
                 tally = book.setdefault(key, Tally(*key, n, level))
@@ -146,6 +159,7 @@ class Arm:
         values = shares.ravel()[where]
         n, r = values.shape[-2:]
         own = shares.mean(axis=1)
+        self.occurs = bool(own.any())
         self.means = values.mean(axis=-1)
         self.moments: dict[Estimand, Moments] = {
             "population": over_clusters(self.means), "these personas": within_clusters(values),

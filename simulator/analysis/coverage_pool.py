@@ -4,7 +4,7 @@ A repetition draws personas and their sessions from the pool with replacement, s
 exactly. The pool is far larger than any study; how far it is itself from the population file's expectation is printed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from simulator.statistics.moments import Array
 
 Counts = npt.NDArray[np.uint16]
 ANNOMI_LOGIT_SD = {"therapist": (0.77, 1.03), "client": (1.04, 1.35)}
-"""Between-session SD of behaviour shares on the logit scale, high-quality AnnoMI sessions (development part; range over
-behaviours of a role), by maximum likelihood with binomial counts: experiments/reference_dyad/estimate.py."""
+"""Between-session SD of behaviour shares on the logit scale in high-quality AnnoMI sessions, range over the behaviours
+of a role. The estimates of experiments/reference_dyad/estimate.py on the development part, by the likelihood of
+`logit_sd`, are .77-1.03 and 1.08-1.39."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +85,27 @@ def logit_sd(counts: npt.ArrayLike, units: npt.ArrayLike) -> float:
 
 
 def spreads(pool: Pool) -> list[dict[str, Any]]:
-    """How much sessions differ, on the logit scale, per policy and behaviour.
+    """How much sessions differ, on the logit scale, per policy and behaviour that occurs under it.
 
-    Keys: `between_session_sd` (one session per persona, as in AnnoMI), `between_persona_sd`, `persona_share` (its part
-    of the variance; at least one half is asked for), `persona_policy_sd` (of the persona's own reaction to a policy, on
+    Keys: `between_session_sd` (as estimated for AnnoMI), `between_persona_sd`, `persona_share` (its part of the
+    variance; at least one half is asked for), `persona_policy_sd` (of the persona's own reaction to a policy, on
     average over policies; one figure per behaviour, repeated in its rows).
     """
     rows: list[dict[str, Any]] = []
     for b, behaviour in enumerate(pool.behaviours):
-        total = np.array([logit_sd(pool.counts[p, b, :, 0], pool.units[p, b, :, 0]) for p in range(len(pool.policies))])
-        between, interaction = _persona_sds(pool, b, total)
-        for p, policy in enumerate(pool.policies):
+        present = [p for p in range(len(pool.policies)) if pool.counts[p, b].any()]
+        few = slice(0, 4)
+        total = np.array(
+            [logit_sd(pool.counts[p, b, :, few].ravel(), pool.units[p, b, :, few].ravel()) for p in present]
+        )
+        between, interaction = _persona_sds(pool, b, present, total)
+        for i, p in enumerate(present):
             rows.append(
                 {
-                    "policy": policy, "behaviour": behaviour.name, "role": behaviour.role,
-                    "share": float(pool.shares(p, b).mean()), "between_session_sd": float(total[p]),
-                    "between_persona_sd": float(between[p]),
-                    "persona_share": float(min(1.0, (between[p] / total[p]) ** 2)) if total[p] > 0.01 else None,
+                    "policy": pool.policies[p], "behaviour": behaviour.name, "role": behaviour.role,
+                    "codebook": behaviour.codebook, "share": float(pool.shares(p, b).mean()),
+                    "between_session_sd": float(total[i]), "between_persona_sd": float(between[i]),
+                    "persona_share": float(min(1.0, (between[i] / max(total[i], 1e-3)) ** 2)),
                     "persona_policy_sd": interaction,
                     "annomi_range": list(ANNOMI_LOGIT_SD[behaviour.role]) if behaviour.codebook == "annomi" else None,
                 }
@@ -108,39 +113,54 @@ def spreads(pool: Pool) -> list[dict[str, Any]]:
     return rows
 
 
+def heterogeneity(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The spreads in brief: range of the between-session SD of AnnoMI's behaviours by role, with AnnoMI's own beside
+    it, and the medians over all rows of the personas' part and of persona x policy."""
+    brief: dict[str, Any] = {}
+    for role, human in ANNOMI_LOGIT_SD.items():
+        own = [row["between_session_sd"] for row in rows if row["codebook"] == "annomi" and row["role"] == role]
+        if own:
+            brief[f"{role}_between_session_sd"] = {
+                "range": [min(own), max(own)], "median": float(np.median(own)), "annomi_range": list(human),
+            }  # fmt: skip
+    interactions = [row["persona_policy_sd"] for row in rows if row["persona_policy_sd"] is not None]
+    brief["median_persona_share"] = float(np.median([row["persona_share"] for row in rows])) if rows else None
+    brief["median_persona_policy_sd"] = float(np.median(interactions)) if interactions else None
+    return brief
+
+
 _RARE = 0.04
 """Below this a persona's mean share is too noisy for its logit, and logit and log agree."""
 
 
-def _persona_sds(pool: Pool, b: int, total: Array) -> tuple[Array, float | None]:
-    """SD over personas under each policy, and of persona x policy: the total less the covariance between policies.
+def _persona_sds(pool: Pool, b: int, present: Sequence[int], total: Array) -> tuple[Array, float | None]:
+    """SD over personas under each policy, and of persona x policy: the mean variance less the mean covariance.
 
-    Common behaviours: covariances of the logits of persona means, freed of sampling noise and of the shrinkage that
-    averaging a logit-normal share brings (factor 1 + .346 variance within persona). Rare ones: covariances on the scale
-    of shares, as those of log-normal shares: log(1 + covariance / product of means).
+    Under a policy where the behaviour is common, persona means are put on the logit scale, freed of sampling noise and
+    of the shrinkage that averaging a logit-normal share brings (1 + .346 variance within persona). Where it is rare,
+    shares are divided by their mean and taken for log-normal: a variance v is log(1 + v) on the log scale.
     """
-    policies = range(len(pool.policies))
-    sessions = [pool.shares(p, b) for p in policies]
-    means = np.array([shares.mean(axis=1) for shares in sessions])
-    noise = np.array([shares.var(axis=1, ddof=1).mean() / pool.sessions for shares in sessions])
-    centre = means.mean(axis=1)
-    if not (centre > 0).all():
-        return np.full(len(means), np.nan), None
-    if centre.min() < _RARE:
-        covariance = np.log1p(np.maximum((_covariance(means) - np.diag(noise)) / np.outer(centre, centre), -0.9))
-    else:
-        inside = np.clip(means, 1e-4, 1 - 1e-4)
-        slopes = np.array([(shares.var(axis=1, ddof=1) / pool.sessions) for shares in sessions])
-        raw = _covariance(np.log(inside / (1 - inside))) - np.diag((slopes / (inside * (1 - inside)) ** 2).mean(axis=1))
-        within = np.zeros(len(means))
-        for _ in range(20):
-            stretch = np.sqrt(1 + 0.346 * within)
-            within = np.maximum(total**2 - np.diag(raw) * stretch**2, 0.0)
-        covariance = raw * np.outer(stretch, stretch)
+    means, noise, rare = [], [], []
+    for p in present:
+        shares = pool.shares(p, b)
+        mean, error = shares.mean(axis=1), shares.var(axis=1, ddof=1) / pool.sessions
+        rare.append(bool(mean.mean() < _RARE))
+        inside = np.clip(mean, 1e-4, 1 - 1e-4)
+        means.append(mean / mean.mean() if rare[-1] else np.log(inside / (1 - inside)))
+        scale = 1 / mean.mean() if rare[-1] else 1 / (inside * (1 - inside))
+        noise.append(float((error * scale**2).mean()))
+    log_normal = np.array(rare)
+    raw = _covariance(np.array(means)) - np.diag(noise)
+    raw = np.where(np.outer(log_normal, log_normal), np.log1p(np.maximum(raw, -0.9)), raw)
+    within = np.zeros(len(present))
+    for _ in range(20):
+        stretch = np.where(log_normal, 1.0, np.sqrt(1 + 0.346 * within))
+        within = np.maximum(total**2 - np.diag(raw) * stretch**2, 0.0)
+    covariance = raw * np.outer(stretch, stretch)
     between = np.maximum(np.diag(covariance), 0.0)
-    if len(means) < 2:
+    if len(present) < 2:
         return np.sqrt(between), None
-    shared = covariance[~np.eye(len(means), dtype=bool)].mean()
+    shared = covariance[~np.eye(len(present), dtype=bool)].mean()
     return np.sqrt(between), float(np.sqrt(max(between.mean() - shared, 0.0)))
 
 

@@ -18,6 +18,16 @@ SIGNIFICANT_BAND = (0.03, 0.07)
 """Where the share of significant self-contrasts must lie at level .95."""
 
 
+def recovery(pool: Pool, repetitions: int = 1000, personas: int = 40, *, level: float = 0.95) -> dict[str, Any]:
+    """`self_contrasts` in brief, with the rows of `planted_contrasts` that are not flagged."""
+    alone = self_contrasts(pool, repetitions, personas, level=level)
+    planted = planted_contrasts(pool, repetitions, personas, level=level)
+    return {
+        "self_contrasts": {key: alone[key] for key in ("significant", "band", "repetitions", "personas", "level")},
+        "planted_contrasts": [row for row in planted if not row["flagged"]],
+    }
+
+
 def self_contrasts(
     pool: Pool, repetitions: int = 1000, personas: int = 40, *, level: float = 0.95, seed: int = 7
 ) -> dict[str, Any]:
@@ -67,12 +77,13 @@ def _repeated(
     """One pair of policies over all behaviours. `sums`: significant, sign, covered, estimate, truth, flagged."""
     rng = np.random.default_rng(seed)
     sums = np.zeros((len(pool.behaviours), len(ESTIMANDS), 6))
+    occurring = [b for b in range(len(pool.behaviours)) if pool.counts[p, b].any() or pool.counts[q, b].any()]
     for start in range(0, repetitions, CHUNK):
         size = min(CHUNK, repetitions - start)
         drawn = rng.integers(0, pool.personas, (size, personas))
         sessions = rng.integers(0, pool.sessions, (2, size, personas, REPLICATES))
         where = drawn[None, :, :, None] * pool.sessions + sessions
-        for b in range(len(pool.behaviours)):
+        for b in occurring:
             one, two = (Arm(pool.shares(policy, b), where[k], drawn) for k, policy in enumerate((p, q)))
             for e, estimand in enumerate(ESTIMANDS):
                 low, high, _, flagged = contrast(one, two, estimand, personas, level)
@@ -84,12 +95,12 @@ def _repeated(
                 ]  # fmt: skip
                 sums[b, e] += [column.sum() for column in columns]
     rows: list[dict[str, Any]] = []
-    for b, behaviour in enumerate(pool.behaviours):
+    for b in occurring:
         for e, estimand in enumerate(ESTIMANDS):
             significant, sign, covered, estimate_, truth_, flagged_ = (sums[b, e] / repetitions).tolist()
             rows.append(
                 {
-                    "behaviour": behaviour.name, "estimand": estimand, "truth": truth_, "estimate": estimate_,
+                    "behaviour": pool.behaviours[b].name, "estimand": estimand, "truth": truth_, "estimate": estimate_,
                     "ratio": estimate_ / truth_ if abs(truth_) > 1e-9 else None, "sign": sign,
                     "significant": significant,
                     "monte_carlo_error": float(np.sqrt(significant * (1 - significant) / repetitions)),
