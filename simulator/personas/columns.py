@@ -12,22 +12,23 @@ from simulator.personas.design import QUANTILE_POINTS, RANGES, TRAITS, Populatio
 from simulator.records.seeds import UInt64Array, key64, mix64_array, turn_seed_array, uniforms
 
 FloatArray = npt.NDArray[np.float64]
-Column = npt.NDArray[np.float64] | npt.NDArray[np.int64] | npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+Column = FloatArray | IntArray | npt.NDArray[np.bool_]
 
 _INTEGERS = ("phq8_total", "gad7_total", "words_per_turn")
 
 # Each further point on an item is that much harder to reach than the first: people spread their points over items.
-_STEP = 0.9
+_STEP = 1.4
 
 
-def persona_seeds(population: str, seed: int, indices: npt.NDArray[np.int64], purpose: str) -> UInt64Array:
+def persona_seeds(population: str, seed: int, indices: IntArray, purpose: str) -> UInt64Array:
     """Seeds of the personas at `indices` for one purpose; equal `derive_seed(f"{population}:{seed}", i, -1, ...)`."""
     sessions = mix64_array((indices + 1).astype(np.uint64))
     keys = mix64_array(np.uint64(key64(f"{population}:{seed}")) ^ sessions)
     return turn_seed_array(keys, -1, "persona", purpose)
 
 
-def draw_columns(population: Population, seed: int, indices: npt.NDArray[np.int64]) -> dict[str, Column]:
+def draw_columns(population: Population, seed: int, indices: IntArray) -> dict[str, Column]:
     """The columns of the personas at `indices`, each of shape (len(indices),).
 
     Codes (int64) index the schema's levels in order: `attachment`, `stage_of_change`, `problem`, `register`, `ai_use`,
@@ -56,7 +57,7 @@ def draw_columns(population: Population, seed: int, indices: npt.NDArray[np.int6
     return columns
 
 
-def _latents(population: Population, seed: int, indices: npt.NDArray[np.int64]) -> list[FloatArray]:
+def _latents(population: Population, seed: int, indices: IntArray) -> list[FloatArray]:
     """Correlated uniform numbers, one array per variable."""
     from scipy.special import ndtr, ndtri
 
@@ -77,20 +78,21 @@ def _latents(population: Population, seed: int, indices: npt.NDArray[np.int64]) 
 def _finished(name: str, values: FloatArray, categorical: bool) -> Column:
     if categorical:
         return values.astype(np.int64)
-    low, high = RANGES[name]
     if name == "age":
-        return np.minimum(np.floor(values), np.ceil(values) - 1).clip(low, high).astype(np.int64)
+        # Whole years lived: 17.9 is 17, and the upper end of a life stage belongs to the next.
+        return (np.ceil(values) - 1.0).clip(*RANGES["age"]).astype(np.int64)
     if name in _INTEGERS:
         return np.rint(values).astype(np.int64)
-    return np.round(values, 3)
+    rounded: FloatArray = np.round(values, 3)
+    return rounded
 
 
 def _items(
-    population: Population, seed: int, indices: npt.NDArray[np.int64], columns: dict[str, Column]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    population: Population, seed: int, indices: IntArray, columns: dict[str, Column]
+) -> tuple[IntArray, IntArray]:
     """Item scores that sum to the drawn totals."""
     first_eight = _spread(population, seed, indices, "phq9", population.phq8_items, columns["phq8_total"])
-    phq9 = np.column_stack([first_eight, columns["phq9_item9"]])
+    phq9: IntArray = np.column_stack([first_eight, columns["phq9_item9"].astype(np.int64)])
     gad7 = _spread(population, seed, indices, "gad7", population.gad7_items, columns["gad7_total"])
     return phq9, gad7
 
@@ -98,11 +100,11 @@ def _items(
 def _spread(
     population: Population,
     seed: int,
-    indices: npt.NDArray[np.int64],
+    indices: IntArray,
     purpose: str,
     readiness: tuple[float, ...],
     totals: Column,
-) -> npt.NDArray[np.int64]:
+) -> IntArray:
     """Shape (n, items), 0-3 each: a total's points go to the steps that are easiest for the person, in order."""
     from scipy.special import ndtri
 
@@ -110,9 +112,10 @@ def _spread(
     noise = np.column_stack([ndtri(np.clip(uniforms(seeds, k), 1e-15, 1.0)) for k in range(len(readiness))])
     ease = (noise + np.array(readiness))[:, :, None] - _STEP * np.arange(3)
     flat = ease.reshape(len(indices), -1)
-    ranks = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1, kind="stable")
-    given = ranks < np.asarray(totals)[:, None]
-    return given.reshape(ease.shape).sum(axis=2).astype(np.int64)
+    ranks: IntArray = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1, kind="stable")
+    given = ranks < totals.astype(np.int64)[:, None]
+    scores: IntArray = given.reshape(ease.shape).sum(axis=2, dtype=np.int64)
+    return scores
 
 
 def trait_columns(columns: dict[str, Column]) -> dict[str, Column]:

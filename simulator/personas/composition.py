@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 _FACTS_OF_THEME = 5
 _FACTS_OF_DOMAIN = 4
-_PEOPLE = 3
+_CLOSE = 2
 _PRONOUNS = {"woman": "she/her", "man": "he/him", "nonbinary": "they/them"}
 _YOUNG_WORDS = {"woman": "girl", "man": "boy", "nonbinary": "nonbinary"}
 
@@ -108,10 +108,10 @@ def _identity(
         households = [home for home in households if not set(home.people) & set(theme.absent)] or households
     home = draws.choice(households)
     inside = [] if theme.living_situation else home.people
-    barred = {*inside, theme.person, *theme.absent}
-    outside = some(draws, [relation for relation in stage.elsewhere if relation not in barred], _PEOPLE)
-    relations = [relation for relation in (theme.person, *inside) if relation is not None]
-    relations = list(dict.fromkeys([*relations, *outside]))[:_PEOPLE]
+    near = list(dict.fromkeys(relation for relation in (theme.person, *inside) if relation))
+    barred = {*near, *theme.absent}
+    near += some(draws, [relation for relation in stage.close if relation not in barred], max(0, _CLOSE - len(near)))
+    relations = [*near, draws.choice(stage.others)]
     occupations = [o for o in stage.occupations if domain.needs in (None, o.kind)] or stage.occupations
     occupation = draws.choice(occupations)
     return {

@@ -1,11 +1,10 @@
 """A population file: the declared design from which personas are drawn.
 
 A variable has either `levels` (probabilities of its named levels) or `quantiles` (its values at the probabilities
-`QUANTILE_POINTS`, joined by straight lines); with `given` a `table` holds one of these per level of an earlier variable,
-`other` standing for the levels it does not name. `correlations` are those of a Gaussian copula: they order the draws and
-leave every declared marginal as it is. Levels are ordered as in `VARIABLES`, so a categorical variable may correlate.
-"""
+`QUANTILE_POINTS`, joined by straight lines); with `given` a `table` holds one of these per level of an earlier
+variable, X"""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +143,7 @@ def load_population(path: Path | str) -> Population:
     try:
         file = PopulationFile.model_validate(_text_keys(content))
     except ValidationError as error:
-        raise UserError(f"{path}: {validation_lines(error, content, PopulationFile)[0]}") from None
+        raise UserError(f"{path}: {validation_lines(error, PopulationFile)[0]}") from None
     fragments = load_fragments(path.parent / file.fragments)
     known = {**LEVELS, "background": tuple(fragments.backgrounds)}
     try:
@@ -210,9 +209,8 @@ def _variable(name: str, spec: VariableSpec, known: Mapping[str, tuple[str, ...]
         raise _Problem(f"{field}: `given` goes with `table` alone")
     for level in spec.table:
         if level not in (*known[spec.given], "other"):
-            raise _Problem(
-                f"{field}.table: '{level}' is not a level of {spec.given}{nearest(level, (*known[spec.given], 'other'))}"
-            )
+            near = nearest(level, (*known[spec.given], "other"))
+            raise _Problem(f"{field}.table: '{level}' is not a level of {spec.given}{near}")
     rows = []
     for level in known[spec.given]:
         key = level if level in spec.table else "other"
@@ -247,7 +245,7 @@ def _quantiles(field: str, name: str, value: object) -> Distribution:
     if not isinstance(value, list) or len(value) != len(QUANTILE_POINTS):
         raise _Problem(f"{field}: takes {len(QUANTILE_POINTS)} values of {name}, at {points} percent")
     low, high = RANGES[name]
-    if any(later < before for before, later in zip(value, value[1:], strict=False)):
+    if any(later < before for before, later in itertools.pairwise(value)):
         raise _Problem(f"{field}: the values at {points} percent must not fall")
     if value[0] < low or value[-1] > high:
         raise _Problem(f"{field}: {name} lies in {low:g} to {high:g}, not {value[0]:g} to {value[-1]:g}")
@@ -256,16 +254,20 @@ def _quantiles(field: str, name: str, value: object) -> Distribution:
 
 def _mixing(file: PopulationFile, names: list[str]) -> Distribution:
     matrix = np.eye(len(names))
+    parents = {spec.given for spec in file.variables.values()}
     for first, row in file.correlations.items():
         for name in (first, *row):
             if name not in names:
                 raise _Problem(f"correlations.{first}: '{name}' is not a variable of this file{nearest(name, names)}")
+            if name in parents:
+                raise _Problem(f"correlations.{first}: others are given '{name}', which may then not correlate")
         for second, value in row.items():
             i, j = names.index(first), names.index(second)
             if i == j or matrix[i, j] != 0.0:
                 raise _Problem(f"correlations.{first}.{second}: give each pair of two variables once")
             matrix[i, j] = matrix[j, i] = value
     try:
-        return np.linalg.cholesky(matrix)
+        factor: Distribution = np.linalg.cholesky(matrix).astype(np.float64)
     except np.linalg.LinAlgError:
         raise _Problem("correlations: no set of variables can have these together; make some of them smaller") from None
+    return factor

@@ -1,10 +1,10 @@
 """Fragment banks: the words from which a drawn persona is put together.
 
 A folder holds `backgrounds.yaml` (names and cultures), `life_stages.yaml` (occupations, households, people),
-`speech.yaml` (fillers, habits and what every problem shares) and `domains/<problem>.yaml`. A domain has *themes*, so that
-what one client says hangs together: a theme brings its own facts, goals and behaviour to change, the domain adds what
-its themes share. Clauses may hold the blanks `{a}` and `{b}` (relations of the first two people) and `{place}` (where
-the client's days are spent: 'work', 'school').
+`speech.yaml` (fillers, habits and what every problem shares) and `domains/<problem>.yaml`. A domain has *themes*, so
+that what one client says hangs together: a theme brings its own facts, goals and behaviour to change, the domain adds
+what its themes share. Clauses may hold the blanks `{a}` and `{b}` (relations of the first two people, who are close)
+and `{place}` (where the client's days are spent: 'work', 'school').
 """
 
 import re
@@ -59,11 +59,12 @@ class Household(_Part):
 
 
 class LifeStage(_Part):
-    """Occupations, households, and the relations of people elsewhere."""
+    """Occupations, households, and the relations of people elsewhere: `close` ones may fill the blanks."""
 
     occupations: Annotated[list[Occupation], _several(3)]
     households: Annotated[list[Household], _several(3)]
-    elsewhere: Annotated[list[Line], _several(4)]
+    close: Annotated[list[Line], _several(5)]
+    others: Annotated[list[Line], _several(2)]
 
 
 class LifeStages(_Part):
@@ -175,7 +176,7 @@ def _parse(model: type[T], content: Any, file: Path, prefix: str = "") -> T:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{file}: {prefix}{validation_lines(error, content, model)[0]}") from None
+        raise UserError(f"{file}: {prefix}{validation_lines(error, model)[0]}") from None
 
 
 def _check_domain(file: Path, domain: Domain) -> None:

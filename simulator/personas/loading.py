@@ -85,9 +85,13 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}{where}: not valid YAML ({problem}); quote texts that hold ': ' or ' #'") from None
 
 
-def validation_lines(error: ValidationError, document: Any, model: type[BaseModel]) -> list[str]:
-    """The problems of a failed validation as `field: what is wrong` lines, with the nearest valid name."""
-    return [_line(entry, document, model) for entry in error.errors(include_url=False)]
+def validation_lines(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """The problems of a failed validation as `field: what is wrong` lines, with the nearest valid name.
+
+    Unknown fields come first: a misspelt field is also a missing one, and its line is the one that helps.
+    """
+    entries = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")
+    return [_line(entry, model) for entry in entries]
 
 
 def _walk(path: Path) -> Iterator[Persona | str]:
@@ -115,7 +119,7 @@ def _walk(path: Path) -> Iterator[Persona | str]:
             try:
                 persona = Persona.model_validate(document)
             except ValidationError as error:
-                yield from (f"{where}: {line}" for line in validation_lines(error, document, Persona))
+                yield from (f"{where}: {line}" for line in validation_lines(error, Persona))
                 continue
             yield from (f"{where}: {line}" for line in contradictions(persona))
             if persona.id in seen:
@@ -140,7 +144,7 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _line(entry: Any, document: Any, model: type[BaseModel]) -> str:
+def _line(entry: Any, model: type[BaseModel]) -> str:
     location = tuple(entry["loc"])
     field = _dotted(location)
     if entry["type"] == "extra_forbidden":

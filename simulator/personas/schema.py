@@ -38,6 +38,14 @@ class Attachment(StrEnum):
     FEARFUL = "fearful"
 
 
+class Person(_Part):
+    """Someone in the client's life: `relation` is used in speech as 'my <relation>'; `name` may be used alone."""
+
+    relation: Line
+    name: Line
+    closeness: Fraction = 0.5
+
+
 class Identity(_Part):
     """Facts about the client that speech may mention. `age` in years."""
 
@@ -50,16 +58,8 @@ class Identity(_Part):
     language_level: Literal["native", "fluent", "intermediate", "basic"] = "native"
     occupation: Line
     living_situation: Line
-    people: Annotated[list["Person"], Field(min_length=1)]
+    people: Annotated[list[Person], Field(min_length=1)]
     """The people in the client's life whom the client may mention."""
-
-
-class Person(_Part):
-    """Someone in the client's life: `relation` is used in speech as 'my <relation>'; `name` may be used alone."""
-
-    relation: Line
-    name: Line
-    closeness: Fraction = 0.5
 
 
 class Problem(_Part):
