@@ -1,0 +1,80 @@
+"""One self-contained HTML file: no network, nothing that a transcript says can become markup or run.
+
+Style and script are inline and named by hash in the content-security policy, which allows nothing else; templates
+escape everything and treat an undefined variable as an error; transcripts travel compressed and enter the page as text.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import UserError
+from simulator.reporting import sections
+from simulator.reporting.transcripts import Transcripts
+from simulator.store.runs import write_atomically
+
+REPORT_FILE = "report.html"
+RESPONSIBLE_USE = "docs/responsible-use.md"
+
+
+@cache
+def _file(name: str) -> str:
+    return (resources.files("simulator.reporting") / "templates" / name).read_text(encoding="utf-8")
+
+
+def content_hash(text: str) -> str:
+    """How a content-security policy names an inline style or script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def script_json(value: Any) -> str:
+    """JSON that can stand inside a script element: no character of it can end the element or the line."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def render_report(summary: Mapping[str, Any], transcripts: Transcripts) -> str:
+    """The report as one HTML document.
+
+    Args:
+        summary: what `analysis.summary.summarise` returns.
+        transcripts: what `load_transcripts` returns.
+    """
+    from jinja2 import DictLoader, Environment, StrictUndefined
+    from markupsafe import Markup
+
+    style, script = _file("report.css"), _file("report.js")
+    environment = Environment(
+        loader=DictLoader({name: _file(name) for name in ("report.html", "macros.html")}),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("report.html").render(
+        style=Markup(style), script=Markup(script), style_hash=content_hash(style), script_hash=content_hash(script),
+        data=Markup(script_json({"gzip": transcripts.packed()})), sampling=transcripts.note,
+        responsible_use=RESPONSIBLE_USE, warnings=summary["warnings"], estimands=summary["estimands"],
+        header=sections.header(summary), tiles=sections.tiles(summary), design=sections.design_table(summary),
+        lengths=sections.lengths(summary), endings=sections.endings(summary), strata=sections.strata(summary),
+        behaviours=sections.behaviours(summary), contrasts=sections.contrasts(summary), scores=sections.scores(summary),
+        positions=sections.positions(summary), trajectories=sections.trajectories(summary),
+        agreement=sections.agreement(summary),
+        adaptability=[], realism=None,
+    )  # fmt: skip
+
+
+def write_report(summary: Mapping[str, Any], transcripts: Transcripts, path: Path) -> None:
+    """Write the report to `path`, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        write_atomically(path, render_report(summary, transcripts).encode())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; free the place or name another folder") from None

@@ -1,0 +1,21 @@
+"""The report of a run: measure what is stored, draw it, put the file into the run's folder."""
+
+from pathlib import Path
+
+from simulator.analysis.summary import summarise
+from simulator.reporting.report import REPORT_FILE, write_report
+from simulator.reporting.transcripts import load_transcripts
+from simulator.store.runs import open_run
+
+
+def report_run(folder: Path) -> Path:
+    """Write `report.html` into the run's folder and return where it is.
+
+    Raises:
+        UserError: the folder is no run, or cannot be written.
+    """
+    run = open_run(folder)
+    summary = summarise(folder)
+    path = run.path / REPORT_FILE
+    write_report(summary, load_transcripts(run, summary["design"]["by"]), path)
+    return path
