@@ -33,8 +33,8 @@ ANNOMI_LICENCE = (
     "absent since"
 )
 MIBOT_SOURCE = (
-    "MIBOT (Mahmood et al., Findings of ACL 2025, 25008-25043; zaffnet/MIBOT_ACL2025), 98 of its 106 sessions; computed "
-    "by experiments/realism/reference.py"
+    "MIBOT (Mahmood et al., Findings of ACL 2025, 25008-25043; zaffnet/MIBOT_ACL2025), 98 of its 106 sessions; "
+    "computed by experiments/realism/reference.py"
 )
 MIBOT_LICENCE = "CC BY-SA 4.0, as MIBOT's data are: these aggregate figures are shared under the same licence"
 
