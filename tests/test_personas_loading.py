@@ -153,7 +153,7 @@ def test_the_json_schema_is_the_one_of_the_loader() -> None:
 
 def accepts(root: dict[str, Any], schema: dict[str, Any], value: Any) -> bool:
     """A validator for the words of JSON Schema that the persona schema uses; another word is an error."""
-    for word, rule in schema.items():
+    for word, rule in sorted(schema.items(), key=lambda entry: entry[0] != "type"):
         if word == "$ref":
             node = root
             for part in rule.removeprefix("#/").split("/"):

@@ -153,7 +153,7 @@ def _problem(
     return {
         "domain": row["problem"],
         "short": fill.one(theme.short),
-        "duration": draws.choice(population.fragments.speech.durations),
+        "duration": draws.choice(domain.durations),
         "triggers": fill(some(draws, theme.triggers, 4)),
         "facts": fill(facts),
         "sensitive": fill(sensitive),

@@ -86,11 +86,10 @@ class Register(_Part):
 
 
 class SpeechBank(_Part):
-    """Speech by register; fillers of people who still learn the language; durations; statements of risk."""
+    """Speech by register; fillers of people who still learn the language; statements of risk."""
 
-    registers: dict[Literal["plain", "formal", "casual", "terse", "rambling"], Register]
+    registers: Annotated[dict[Literal["plain", "formal", "casual", "terse", "rambling"], Register], _several(5)]
     learner_fillers: Annotated[list[Line], _several(2)]
-    durations: Annotated[list[Line], _several(4)]
     risk: Annotated[list[Line], _several(3)]
     """Sensitive statements of clients whose PHQ-9 item 9 is positive; no methods."""
 
@@ -118,6 +117,7 @@ class Domain(_Part):
     themes: Annotated[list[Theme], _several(2)]
     facts: Annotated[list[Line], _several(6)]
     sensitive: Annotated[list[Line], _several(5)]
+    durations: Annotated[list[Line], _several(3)]
     histories: Annotated[list[Line], _several(3)]
     core_beliefs: Annotated[list[Line], _several(3)]
     intermediate_beliefs: Annotated[list[Line], _several(3)]
