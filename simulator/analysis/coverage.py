@@ -29,7 +29,7 @@ ESTIMANDS: tuple[Estimand, ...] = ("population", "these personas")
 CHUNK = 500
 
 BoolArray = npt.NDArray[np.bool_]
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 
 
 class Tally:

@@ -136,32 +136,60 @@ _RARE = 0.04
 def _persona_sds(pool: Pool, b: int, present: Sequence[int], total: Array) -> tuple[Array, float | None]:
     """SD over personas under each policy, and of persona x policy: the mean variance less the mean covariance.
 
-    Under a policy where the behaviour is common, persona means are put on the logit scale, freed of sampling noise and
-    of the shrinkage that averaging a logit-normal share brings (1 + .346 variance within persona). Where it is rare,
-    shares are divided by their mean and taken for log-normal: a variance v is log(1 + v) on the log scale.
+    The variance of persona means, freed of sampling noise, is matched by a normal logit, whose SD is freed of the
+    shrinkage that averaging a logit-normal share within a persona brings (1 + .346 variance within persona).
+    """
+    sessions = [pool.shares(p, b) for p in present]
+    alike = _persona_correlations(sessions)
+    seen = np.array([_sd_of_means(shares) for shares in sessions])
+    within = np.zeros(len(present))
+    for _ in range(20):
+        between = seen * np.sqrt(1 + 0.346 * within)
+        within = np.maximum(total**2 - between**2, 0.0)
+    if len(present) < 2:
+        return between, None
+    shared = (alike * np.outer(between, between))[~np.eye(len(present), dtype=bool)].mean()
+    return between, float(np.sqrt(max(float((between**2).mean()) - shared, 0.0)))
+
+
+def _sd_of_means(shares: Array) -> float:
+    """SD of the normal logit whose mean and variance are those of persona means; `shares` is (personas, sessions)."""
+    from scipy.special import expit
+
+    means = shares.mean(axis=1)
+    target = means.var(ddof=1) - float((shares.var(axis=1, ddof=1) / shares.shape[1]).mean())
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    weights = weights / weights.sum()
+    low, high = 0.0, 4.0
+    for _ in range(40):
+        sd = (low + high) / 2
+        centre = np.array([-25.0, 10.0])
+        for _ in range(50):
+            middle = centre.mean()
+            centre[int(float(weights @ expit(middle + sd * nodes)) > means.mean())] = middle
+        variance = float(weights @ (expit(centre.mean() + sd * nodes) - means.mean()) ** 2)
+        low, high = (sd, high) if variance < target else (low, sd)
+    return (low + high) / 2
+
+
+def _persona_correlations(sessions: Sequence[Array]) -> Array:
+    """Correlations between policies of persona effects, from the covariances of persona means freed of sampling noise.
+
+    Means of common behaviours on the logit scale; of rare ones divided by their mean and taken for log-normal, where a
+    covariance v is log(1 + v) on the log scale.
     """
     means, noise, rare = [], [], []
-    for p in present:
-        shares = pool.shares(p, b)
-        mean, error = shares.mean(axis=1), shares.var(axis=1, ddof=1) / pool.sessions
+    for shares in sessions:
+        mean, error = shares.mean(axis=1), shares.var(axis=1, ddof=1) / shares.shape[1]
         rare.append(bool(mean.mean() < _RARE))
         inside = np.clip(mean, 1e-4, 1 - 1e-4)
         means.append(mean / mean.mean() if rare[-1] else np.log(inside / (1 - inside)))
         scale = 1 / mean.mean() if rare[-1] else 1 / (inside * (1 - inside))
         noise.append(float((error * scale**2).mean()))
-    log_normal = np.array(rare)
-    raw = _covariance(np.array(means)) - np.diag(noise)
-    raw = np.where(np.outer(log_normal, log_normal), np.log1p(np.maximum(raw, -0.9)), raw)
-    within = np.zeros(len(present))
-    for _ in range(20):
-        stretch = np.where(log_normal, 1.0, np.sqrt(1 + 0.346 * within))
-        within = np.maximum(total**2 - np.diag(raw) * stretch**2, 0.0)
-    covariance = raw * np.outer(stretch, stretch)
-    between = np.maximum(np.diag(covariance), 0.0)
-    if len(present) < 2:
-        return np.sqrt(between), None
-    shared = covariance[~np.eye(len(present), dtype=bool)].mean()
-    return np.sqrt(between), float(np.sqrt(max(between.mean() - shared, 0.0)))
+    covariance = _covariance(np.array(means)) - np.diag(noise)
+    covariance = np.where(np.outer(rare, rare), np.log1p(np.maximum(covariance, -0.9)), covariance)
+    spread = np.sqrt(np.maximum(np.diag(covariance), 1e-6))
+    return np.clip(covariance / np.outer(spread, spread), -1.0, 1.0)
 
 
 def _covariance(rows: Array) -> Array:
