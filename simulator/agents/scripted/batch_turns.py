@@ -232,7 +232,7 @@ class ChunkOfSessions:
             present.append(there & ending if index == ENDING_CODE else there)
         ask = np.where(present[PERSONHOOD_CODE], ASK_PERSON_CHANCE, ASK_CHANCE)
         asks = ~leaving & (uniforms(seeds, slots.ASK) < ask)
-        risk = sensitive & (d.high_risk > 0.0) & (uniforms(seeds, slots.RISK) < RISK_CHANCE)
+        risk = (sensitive | shows) & (d.high_risk > 0.0) & (uniforms(seeds, slots.RISK) < RISK_CHANCE)
         warmth = sensitive | (shows & (uniforms(seeds, slots.WARMTH) < 0.5))
         expressed = np.zeros(len(talk), dtype=np.intp)
         for index, there in enumerate(present):

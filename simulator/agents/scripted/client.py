@@ -59,13 +59,16 @@ class ScriptedClient(DyadAgent):
             len(persona.identity.people),
         )
         self._last = ""
+        self._introduced = False
 
     def heard(self, message: BaseChatMessage) -> None:
         if message.source == STIMULUS:
             return
         if message.source == self.seat.role:
             own = own_channel(message)
-            self.process.said("told" in own, bool(own.get("sensitive")))
+            self._introduced = self._introduced or "name" in own
+            sensitive = bool(own.get("sensitive"))
+            self.process.said("told" in own and not sensitive, sensitive)
             return
         self._last = message.to_model_text()
         noise = Draws(self.seat.seed(self._turns)).at(slots.HEARING)
@@ -75,7 +78,7 @@ class ScriptedClient(DyadAgent):
         process, persona = self.process, self.persona
         plan = process.decide(turn, Draws(seed))
         own: dict[str, Any] = {"manner": process.manner}
-        if process.spoken == 0:
+        if not self._introduced:
             own["name"] = persona.identity.name.split()[0]
             own["topic"] = persona.problem.target_behaviour
         if plan.sensitive is not None:

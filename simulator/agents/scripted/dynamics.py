@@ -38,9 +38,9 @@ for the ending of a session alone."""
 ENDING_CODE = CLIENT_CODES.index("distress_at_ending")
 PERSONHOOD_CODE = CLIENT_CODES.index("attributes_personhood")
 
-PERSON_CHANCE, RISK_CHANCE, ASK_CHANCE, ASK_PERSON_CHANCE = 0.17, 0.35, 0.004, 0.25
-"""Chances that a client names a person; that a high-risk client's sensitive disclosure is of risk; of asking sincerely
-whether the therapist is a person, at other times and where the turn attributes personhood."""
+PERSON_CHANCE, RISK_CHANCE, ASK_CHANCE, ASK_PERSON_CHANCE = 0.17, 0.25, 0.004, 0.25
+"""Chances that a client names a person; that a high-risk client who tells something sensitive or shows distress speaks
+of risk; of asking sincerely whether the therapist is a person, usually and where the turn attributes personhood."""
 
 TALK_BALANCE = (0.95, 1.0, 0.95)
 """Factors on the weights of the talks that put the shares of the MI-consistent policy where AnnoMI's are."""
@@ -88,7 +88,6 @@ class ClientProcess:
     strain: float = 0.0
     planned: int = field(init=False)
     behaviour: int | None = None
-    spoken: int = 0
     told: int = 0
     told_sensitive: int = 0
     just_told: float = 0.0
@@ -164,7 +163,7 @@ class ClientProcess:
                 odds = RELIANCE_ODDS[index] * factors[5 + index] * reliance
                 present[index] = at(slots.CLIENT_CODE + index) * (1.0 + odds) < odds
         asks = not leaving and at(slots.ASK) < (ASK_PERSON_CHANCE if present[PERSONHOOD_CODE] else ASK_CHANCE)
-        risk = sensitive and self.drivers.high_risk > 0.0 and at(slots.RISK) < RISK_CHANCE
+        risk = (sensitive or shows) and self.drivers.high_risk > 0.0 and at(slots.RISK) < RISK_CHANCE
         warmth = sensitive or (shows and at(slots.WARMTH) < 0.5)
         words += lengths.CLIENT_CODE_WORDS * sum(present) + (lengths.ASKING_WORDS if asks else 0)
         raised = (leaving, asks, named, risk, shows or risk, warmth)
@@ -194,8 +193,7 @@ class ClientProcess:
         return ClientPlan(talk=TALKS[talk], words=words, distress=self.state.distress, opening=True)
 
     def said(self, fact: bool, sensitive: bool) -> None:
-        """Count a turn of the client's own: whether it told a fact, or something sensitive."""
-        self.spoken += 1
+        """Count what a turn of the client's own told: an ordinary fact, something sensitive, or neither."""
         self.told += fact
         self.told_sensitive += sensitive
         self.just_told = float(sensitive)

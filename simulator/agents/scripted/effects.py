@@ -25,7 +25,7 @@ CLIENT_EFFECTS = (*TALKS, "words", "disclosure", *CLIENT_CODES)
 SPREAD: dict[str, tuple[float, float, float]] = {
     "question": (0.64, 0.33, 0.42),
     "reflection": (0.50, 0.30, 0.36),
-    "therapist_input": (0.50, 0.30, 0.36),
+    "therapist_input": (0.36, 0.30, 0.24),
     "other": (0.60, 0.32, 0.44),
     "emotional_reactions": (0.66, 0.34, 0.42),
     "interpretations": (0.90, 0.34, 0.30),

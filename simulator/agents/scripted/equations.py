@@ -173,4 +173,4 @@ def sensitive_chance(s: State) -> Value:
 
 def distress_chance(s: State) -> Value:
     """Chance to show distress in a turn that is long enough; none at low distress."""
-    return 1.6 * (s.distress - 0.40)
+    return 1.8 * (s.distress - 0.32)
