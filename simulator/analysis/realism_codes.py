@@ -2,8 +2,8 @@
 
 A step joins a turn to the turn directly before it in the stored order, whatever the turns' lengths. Where a turn
 carries several judgments (coders that code utterances), its last one counts as what came before, its first one as what
-came after. Steps with an uncoded side, or between turns of one role, are no steps. Turns that deliver or answer a
-probe count as uncoded: what was said there the study had fixed.
+came after. Between turns of one role there is no step. Turns that deliver or answer a probe count as uncoded: what was
+said there the study had fixed.
 """
 
 from collections.abc import Sequence
@@ -114,28 +114,26 @@ def sustain_shares(coded: CodedTurns) -> "pl.DataFrame":
 
 
 def steps(coded: CodedTurns, before: str, after: str) -> "pl.DataFrame":
-    """Steps from a coded turn of one role to the turn directly after it, of the other role.
+    """Steps from a turn of one role to the turn directly after it, of the other role.
 
     Returns:
-        A row per step: course_id, session, before, after (values).
+        A row per step: course_id, session, before, after (values, null on an uncoded side).
     """
     import polars as pl
 
-    rows = coded.turns
     same = pl.all_horizontal((pl.col(name) == pl.col(name).shift(1)) for name in KEYS[:2])
-    joined = rows.select(
-        "course_id", "session", "role", pl.col("first").alias("after"), pl.col("last").shift(1).alias("before"),
-        pl.col("role").shift(1).alias("role_before"), same.fill_null(False).alias("same"),
+    wanted = same.fill_null(False) & (pl.col("role").shift(1) == before) & (pl.col("role") == after)
+    joined = coded.turns.select(
+        "course_id", "session", pl.col("last").shift(1).alias("before"), pl.col("first").alias("after"),
+        wanted.alias("wanted"),
     )  # fmt: skip
-    wanted = pl.col("same") & (pl.col("role_before") == before) & (pl.col("role") == after)
-    complete = pl.col("before").is_not_null() & pl.col("after").is_not_null()
-    return joined.filter(wanted & complete).select("course_id", "session", "before", "after")
+    return joined.filter("wanted").drop("wanted")
 
 
 def step_counts(found: "pl.DataFrame", rows: Sequence[str], columns: Sequence[str]) -> "pl.DataFrame":
     """How often each step happened, per session: course_id, session, row, column (indices), count.
 
-    Values outside `rows` and `columns` are left out.
+    Steps with an uncoded side, and values outside `rows` and `columns`, are left out.
     """
     import polars as pl
 
