@@ -1,10 +1,11 @@
 """The shipped personas: enough of them, varied, marked, and written so that they can be spoken."""
 
+import json
 import re
 
 import pytest
 
-from simulator.personas.coverage import coverage
+from simulator.personas.coverage import coverage, render
 from simulator.personas.design import LEVELS
 from simulator.personas.loading import load_persona_set
 from simulator.personas.schema import Persona
@@ -84,5 +85,5 @@ def test_the_coverage_number_counts_cells_of_two_axes() -> None:
     assert pair.cells == len(LEVELS["problem"]) * 5
     assert pair.covered + len(pair.uncovered) == pair.cells
     assert one.number < everyone.number <= everyone.attainable < 1.0
-    assert "problem x phq9_band" in everyone.as_text()
-    assert everyone.as_json()["levels"]["gender"]["another"] >= 2
+    assert "problem x phq9_band" in render(everyone)
+    assert json.loads(json.dumps(everyone.to_dict()))["levels"]["gender"]["another"] >= 2

@@ -30,7 +30,7 @@ def try_document(path: Path, model: type[Model]) -> tuple[Model | None, list[str
     try:
         return model.model_validate(content), []
     except ValidationError as error:
-        return None, [f"{path}: {_plain(line)}" for line in validation_lines(error, content, model)]
+        return None, [f"{path}: {_plain(line)}" for line in validation_lines(error, model)]
 
 
 def _plain(line: str) -> str:

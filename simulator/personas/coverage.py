@@ -91,13 +91,9 @@ class Coverage:
     continuous: dict[str, Spread]
     pairs: list[PairCoverage]
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values for JSON."""
         return asdict(self)
-
-    def as_text(self) -> str:
-        """A page for people: counts, spreads, and what is not covered."""
-        return "\n".join(_lines(self))
 
 
 def band(total: int, bands: dict[str, int]) -> str:
@@ -134,6 +130,11 @@ def coverage(personas: Iterable[Persona]) -> Coverage:
         },
         pairs=pairs,
     )
+
+
+def render(found: Coverage) -> str:
+    """A page for people: counts, spreads, and what is not covered."""
+    return "\n".join(_lines(found))
 
 
 def _pair(first: str, second: str, values: dict[str, list[str]]) -> PairCoverage:
