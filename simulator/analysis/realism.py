@@ -21,8 +21,9 @@ from simulator.analysis.realism_distance import (
     transition_distance,
     wasserstein,
 )
+from simulator.analysis.realism_lines import SHOWN, Line, OtherSet
 from simulator.analysis.realism_measures import MEASURES, TRANSITION_LINE, TRANSITIONS, Measure, fitted_lines
-from simulator.analysis.realism_references import SHIPPED, Reference, load_reference, step_tables
+from simulator.analysis.realism_references import SHIPPED, Reference, ReferenceLine, load_reference, step_tables
 from simulator.analysis.realism_sessions import pooled, session_measures
 from simulator.errors import UserError, nearest
 from simulator.statistics.intervals import Interval
@@ -33,97 +34,6 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """The group of all sessions of a run."""
-SHOWN = (10, 50, 90)
-"""Percentiles that are printed."""
-
-
-@dataclass(frozen=True, slots=True)
-class OtherSet:
-    """How far another human set is from the reference on one line, and whether that is beyond twice the scale."""
-
-    name: str
-    distance: float
-    ratio: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            "name": self.name, "distance": _number(self.distance), "ratio": _number(self.ratio),
-            "beyond": self.ratio > BEYOND,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One measure of one group of sessions beside the reference.
-
-    Args:
-        group: a therapist (or other group), or `ALL`.
-        value: mean over clusters of session values, by estimand; empty for the matrix of transitions.
-        shown: the run's percentiles `SHOWN`; `reference_shown` the reference's; None where not known.
-        pooled, reference_pooled: over all turns, as published tables have it; None where it cannot be pooled.
-        sessions, left_out: sessions with the measure, and without it (too short, or nothing coded).
-        distance: to the reference, in the line's unit; None where there is none, with the reason in `note`.
-        human_distance: the median distance between halves of the reference; `false_alarm` the share of halves that are
-            further apart than twice that.
-        ratio: distance / human_distance.
-        others: other human sets against the reference.
-        fitted: the run was fitted to this line: a construction check.
-    """
-
-    measure: Measure
-    group: str
-    fitted: bool
-    value: dict[str, Interval]
-    shown: tuple[float, ...] | None
-    pooled: float | None
-    sessions: int
-    left_out: int
-    reference_mean: float | None
-    reference_shown: tuple[float, ...] | None
-    reference_pooled: float | None
-    distance: float | None
-    human_distance: float | None
-    false_alarm: float | None
-    ratio: float | None
-    others: tuple[OtherSet, ...]
-    note: str | None
-
-    @property
-    def within(self) -> bool | None:
-        """Whether the distance is at most twice the human-against-human distance; None where there is no distance."""
-        return None if self.ratio is None else self.ratio <= BEYOND
-
-    @property
-    def heading(self) -> str:
-        """`construction check` or `realism`."""
-        return "construction check" if self.fitted else "realism"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            "measure": self.measure.name,
-            "title": self.measure.title,
-            "kind": self.measure.kind,
-            "group": self.group,
-            "heading": self.heading,
-            "fitted": self.fitted,
-            "value": {name: interval.to_dict() for name, interval in self.value.items()},
-            "percentiles": _percentiles(self.shown),
-            "pooled": self.pooled,
-            "sessions": self.sessions,
-            "left_out": self.left_out,
-            "reference_mean": self.reference_mean,
-            "reference_percentiles": _percentiles(self.reference_shown),
-            "reference_pooled": self.reference_pooled,
-            "distance": self.distance,
-            "human_distance": self.human_distance,
-            "false_alarm": self.false_alarm,
-            "ratio": self.ratio,
-            "within": self.within,
-            "others": [other.to_dict() for other in self.others],
-            "note": self.note,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +84,11 @@ class Scorecard:
         others: dict[str, dict[str, Any]] = {}
         for line in lines:
             for other in line.others:
+                if other.beyond is None:
+                    continue
                 entry = others.setdefault(other.name, {"lines": 0, "beyond": 0, "measures": []})
                 entry["lines"] += 1
-                if other.ratio > BEYOND:
+                if other.beyond:
                     entry["beyond"] += 1
                     entry["measures"].append(line.measure.name)
         return {"halves": float(np.mean(rates)) if rates else None, "other_sets": others}
@@ -263,8 +175,7 @@ def scorecard(
 
 
 def _other_sets(human: Reference) -> list[Reference]:
-    found = [load_reference(name) for name in SHIPPED if name != human.name]
-    return [other for other in found if any(line.quantiles is not None for line in other.lines.values())]
+    return [load_reference(name) for name in SHIPPED if name != human.name]
 
 
 def _line(
@@ -298,10 +209,9 @@ def _line(
         theirs.mean if theirs else None, _shown(target), human.pooled.get(measure.name), distance, scale,
         theirs.halves.false_alarm if theirs and theirs.halves else None, _ratio(distance, scale),
         tuple(
-            OtherSet(other.name, *_against(wasserstein(line.quantiles, target), scale))
+            _other(other, measure.name, _apart(other.lines.get(measure.name), target), scale)
             for other in sets
-            if target is not None and scale
-            and (line := other.lines.get(measure.name)) is not None and line.quantiles is not None
+            if measure.name in other.lines or measure.name in other.pooled
         ),
         _why(kept, theirs is not None or measure.name in human.pooled, target is not None, scale, human),
     )  # fmt: skip
@@ -320,12 +230,18 @@ def _transition_line(
         TRANSITION_LINE, group, fitted, {}, None, None, with_steps, sessions - with_steps, None, None, None,
         distance, scale, spread.false_alarm if spread else None, _ratio(distance, scale),
         tuple(
-            OtherSet(other.name, *_against(transition_distance(other.transitions, target), scale))
+            _other(other, TRANSITIONS, transition_distance(other.transitions, target), scale)
             for other in sets
-            if other.transitions is not None and target is not None and scale
+            if other.transitions is not None and target is not None
         ),
         _why(with_steps, target is not None, target is not None, scale, human),
     )  # fmt: skip
+
+
+def _apart(line: ReferenceLine | None, target: Array | None) -> float | None:
+    if line is None or line.quantiles is None or target is None:
+        return None
+    return wasserstein(line.quantiles, target)
 
 
 def _why(kept: int, known: bool, distribution: bool, scale: float | None, human: Reference) -> str | None:
@@ -339,8 +255,11 @@ def _why(kept: int, known: bool, distribution: bool, scale: float | None, human:
     return None if scale else f"halves of {human.name} do not differ"
 
 
-def _against(distance: float, scale: float) -> tuple[float, float]:
-    return distance, distance / scale
+def _other(other: Reference, measure: str, distance: float | None, scale: float | None) -> OtherSet:
+    line = other.lines.get(measure)
+    return OtherSet(
+        other.name, line.mean if line else None, other.pooled.get(measure), distance, _ratio(distance, scale)
+    )
 
 
 def _ratio(distance: float | None, scale: float | None) -> float | None:
@@ -349,11 +268,3 @@ def _ratio(distance: float | None, scale: float | None) -> float | None:
 
 def _shown(levels: Array | None) -> tuple[float, ...] | None:
     return None if levels is None else tuple(float(levels[place]) for place in SHOWN)
-
-
-def _percentiles(shown: tuple[float, ...] | None) -> dict[str, float] | None:
-    return None if shown is None else {f"p{place}": value for place, value in zip(SHOWN, shown, strict=True)}
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
