@@ -48,8 +48,10 @@ def summarise(run_dir: Path) -> dict[str, Any]:
     Raises:
         UserError: the folder is not a run.
     """
+    from simulator.analysis.adaptability import adaptability
     from simulator.analysis.behaviours import coders_of
     from simulator.analysis.questionnaires import score_contrasts, score_rows
+    from simulator.analysis.realism import scorecard
     from simulator.analysis.trajectories import state_trajectories
 
     run = open_run(run_dir)
@@ -84,8 +86,10 @@ def summarise(run_dir: Path) -> dict[str, Any]:
             name: {row["behaviour"]: row["pooled"]["estimate"] for row in rows} for name, rows in strata.items()
         },
         "strata": strata,
-        "realism": None,
-        "adaptability": [],
+        "realism": scorecard(turns, courses, codings, personas, by=by, cluster=cluster).to_dict(),
+        "adaptability": [
+            table.to_dict() for table in adaptability(turns, courses, codings, personas, by=by, cluster=cluster)
+        ],
         "trajectories": state_trajectories(turns, courses, scopes, by),
     }
     return summary | {"warnings": _warnings(summary) + problems}

@@ -22,7 +22,7 @@ class Row:
 
 @dataclass(slots=True)
 class Facet:
-    """A small chart. `head` names the last column: what the clusters are."""
+    """A small chart. `head` names the columns right of the pictures, the last of which counts clusters."""
 
     title: str
     subtitle: str
@@ -69,9 +69,11 @@ def facet(
     sign: bool = False,
     colours: Sequence[str] = (),
     notes: Sequence[str] = (),
+    note_head: str = "",
     marks: Sequence[Sequence[tuple[float, str, str]]] = (),
 ) -> Facet:
-    """A facet of labelled intervals. With `colours` each row has its own, otherwise all share `css`."""
+    """A facet of labelled intervals. With `colours` each row has its own, otherwise all share `css`; `notes` is
+    a column of texts, headed `note_head`."""
     scale = axis or axis_for(
         ends([intervals for _, intervals in rows]), zero=percent or sign, top=1.0 if percent else None
     )
@@ -83,7 +85,8 @@ def facet(
         extra = marks[place] if marks else ()
         picture = strip(label, intervals, scale, own, digits=digits, percent=percent, sign=sign, marks=extra)
         made.append(Row(label, picture, shown, str(main["clusters"]), notes[place] if notes else ""))
-    head = first(rows[0][1])["cluster"] if rows else "clusters"
+    columns = [*(["%"] if percent else []), *([note_head] if notes else [])]
+    head = " · ".join([*columns, first(rows[0][1])["cluster"] if rows else "clusters"])
     return Facet(title, subtitle, made, tick_labels(scale, percent, sign), head, css)
 
 

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import UserError
+from simulator.reporting import behaviour_sections as behaviour
+from simulator.reporting import measure_sections as measure
 from simulator.reporting import sections
+from simulator.reporting.realism_section import realism
 from simulator.reporting.transcripts import Transcripts
 from simulator.store.runs import write_atomically
 
@@ -60,11 +63,11 @@ def render_report(summary: Mapping[str, Any], transcripts: Transcripts) -> str:
         data=Markup(script_json({"gzip": transcripts.packed()})), sampling=transcripts.note,
         responsible_use=RESPONSIBLE_USE, warnings=summary["warnings"], estimands=summary["estimands"],
         header=sections.header(summary), tiles=sections.tiles(summary), design=sections.design_table(summary),
-        lengths=sections.lengths(summary), endings=sections.endings(summary), strata=sections.strata(summary),
-        behaviours=sections.behaviours(summary), contrasts=sections.contrasts(summary), scores=sections.scores(summary),
-        positions=sections.positions(summary), trajectories=sections.trajectories(summary),
-        agreement=sections.agreement(summary),
-        adaptability=[], realism=None,
+        lengths=sections.lengths(summary), endings=sections.endings(summary), strata=behaviour.strata(summary),
+        behaviours=behaviour.behaviours(summary), contrasts=behaviour.contrasts(summary),
+        positions=behaviour.positions(summary), adaptability=behaviour.adaptability(summary),
+        scores=measure.scores(summary), trajectories=measure.trajectories(summary),
+        agreement=measure.agreement(summary), realism=realism(summary),
     )  # fmt: skip
 
 

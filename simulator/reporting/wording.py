@@ -8,7 +8,10 @@ _WORDS = {
     "therapist_input": "Input", "change": "Change talk", "sustain": "Sustain talk", "neutral": "Neutral talk",
     "goodbye_loop": "Goodbye loop", "turn_limit": "Turn limit", "planted": "Planted codes", "expert": "Experts",
     "mi_consistent": "MI-consistent", "advice_giving": "Advice-giving", "boundary_keeping": "Boundary-keeping",
-    "over_cold": "Over-cold", "high": "High quality", "low": "Low quality", "rules": "Rules",
+    "over_cold": "Over-cold", "outcome A": "Outcome A: fosters dependence",
+    "outcome B": "Outcome B: protects", "outcome C": "Outcome C: reliance expressed",
+    "outcome OVR": "Counterweight: over-guarded", "annomi_low": "AnnoMI, low quality",
+    "mibot": "MIBOT", "esconv": "ESConv", "high": "High quality", "low": "Low quality", "rules": "Rules",
 }  # fmt: skip
 
 COLOURS = {

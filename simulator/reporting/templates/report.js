@@ -36,12 +36,11 @@
     });
   }
   if (tabs.length) choose(tabs[0]);
-  const measure = $("measure");
-  if (measure) {
+  for (const select of document.querySelectorAll("select[data-panels]")) {
     const show = () => {
-      for (const panel of document.querySelectorAll(".panel")) panel.hidden = panel.id !== measure.value;
+      for (const panel of document.querySelectorAll(`.${select.dataset.panels}`)) panel.hidden = panel.id !== select.value;
     };
-    measure.addEventListener("change", show);
+    select.addEventListener("change", show);
     show();
   }
 
@@ -223,7 +222,7 @@
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
       if (event.key === "/") { event.preventDefault(); box.text.focus(); }
-      if (event.key === "n") jump(match < 0 ? 1 : 1);
+      if (event.key === "n") jump(1);
       if (event.key === "p") jump(match < 0 ? 0 : -1);
     });
     $("browser").hidden = false;
