@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from simulator.instruments.schema import Instrument, Item
 
 
+PRIVATE_CHANNELS = frozenset({"scripted", "probe"})
+"""Keys of `planted` that are no codebooks: what scripted agents tell each other, and which probe a turn delivers."""
+
 STIMULUS = "stimulus"
 """Source of a message that is told to one chair alone and is no turn."""
 

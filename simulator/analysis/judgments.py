@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from simulator.agents.base import PRIVATE_CHANNELS
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -182,6 +184,8 @@ def _planted_values(
     """The judgments of one turn: a choice or level per code, and present or absent for every live code."""
     values: list[Value] = []
     for codebook, codes in planted.items():
+        if codebook in PRIVATE_CHANNELS:
+            continue
         if "live" not in codes:
             values += [Value(codebook, role, code, str(value)) for code, value in codes.items() if value is not None]
             continue
