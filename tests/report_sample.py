@@ -14,11 +14,19 @@ LEANING = {
     "mi_consistent": (0.30, 0.40, 0.08), "advice_giving": (0.30, 0.10, 0.42), "companion": (0.25, 0.20, 0.20),
     "confrontational": (0.38, 0.06, 0.36),
 }  # fmt: skip
-WORDS = "well I have been thinking about the evenings and how they go when nobody is around to talk with".split()
+WORDS = (
+    "well", "I", "have", "been", "thinking", "about", "the", "evenings", "and", "how", "they", "go", "when", "nobody", "is",
+    "around", "to", "talk", "with",
+)  # fmt: skip
 
 
 def sample_run(
-    path: Path, personas: int = 8, replicates: int = 3, therapists: int = 4, hostile: str = "", population: str | None = None
+    path: Path,
+    personas: int = 8,
+    replicates: int = 3,
+    therapists: int = 4,
+    hostile: str = "",
+    population: str | None = None,
 ) -> Path:
     """Write a run folder; `hostile` is said in the first turn and stands in the first persona's name."""
     draw = random.Random(7)
@@ -32,7 +40,9 @@ def sample_run(
     for p in range(personas):
         for t, therapist in enumerate(names):
             for r in range(replicates):
-                _course(rows, draw, f"c{p:02d}{t}{r}", f"persona-{p:02d}", therapist, r, hostile if p + t + r == 0 else "")
+                _course(
+                    rows, draw, f"c{p:02d}{t}{r}", f"persona-{p:02d}", therapist, r, hostile if p + t + r == 0 else ""
+                )
     run = create_run(path, {
         "kind": "run", "experiment": "sample", "identity": "0" * 32, "origin": "scripted", "created_by": "dyad test",
         "code_version": "test", "shards": 1,
@@ -45,7 +55,13 @@ def sample_run(
 
 
 def _course(
-    rows: dict[str, list[dict[str, Any]]], draw: random.Random, course: str, persona: str, therapist: str, replicate: int, hostile: str
+    rows: dict[str, list[dict[str, Any]]],
+    draw: random.Random,
+    course: str,
+    persona: str,
+    therapist: str,
+    replicate: int,
+    hostile: str,
 ) -> None:
     rows["courses"].append({
         "course_id": course, "condition": f"scripted+{therapist}", "client": "scripted", "therapist": therapist,
@@ -67,16 +83,21 @@ def _course(
         talk = "change" if draw.random() < 0.2 + reflection / 2 + turn / 200 else draw.choice(("neutral", "sustain"))
         planted: dict[str, Any] = {"annomi": {"client_talk_type": talk}}
         if role == "therapist":
+            leaning = ["need_or_reliance"] if therapist == "companion" and draw.random() < 0.2 else []
             planted = {
                 "annomi": {"main_therapist_behaviour": behaviour},
                 "epitome": {"emotional_reactions": int(draw.random() * (1 + 2 * reflection) * 1.5)},
-                "dependence-core": {"live": [], "present": ["need_or_reliance"] if therapist == "companion" and draw.random() < 0.2 else []},
+                "dependence-core": {"live": [], "present": leaning},
             }
         state = {
-            name: min(1.0, max(0.0, value + draw.gauss(0.01 if name == "alliance" and therapist[0] == "m" else -0.002, 0.02)))
+            name: min(
+                1.0, max(0.0, value + draw.gauss(0.01 if name == "alliance" and therapist[0] == "m" else -0.002, 0.02))
+            )
             for name, value in state.items()
         }
-        text = hostile if hostile and not turn else " ".join(draw.choice(WORDS) for _ in range(draw.randint(2, 24))) + "."
+        text = (
+            hostile if hostile and not turn else " ".join(draw.choice(WORDS) for _ in range(draw.randint(2, 24))) + "."
+        )
         turns.append((role, text))
         rows["turns"].append({
             "course_id": course, "session": 0, "turn": turn, "role": role, "speaker": role, "text": text,
@@ -94,8 +115,9 @@ def _course(
     for row in rows["codings"][-length:]:
         row["transcript"] = fingerprint
     rows["sessions"].append({
-        "course_id": course, "session": 0, "opened_by": "therapist", "ending": "goodbye" if length < 36 else "turn_limit",
-        "ended_by": "client" if length < 36 else None, "turns": length, "words": sum(count_words(text) for _, text in turns),
+        "course_id": course, "session": 0, "opened_by": "therapist", "turns": length,
+        "ending": "goodbye" if length < 36 else "turn_limit", "ended_by": "client" if length < 36 else None,
+        "words": sum(count_words(text) for _, text in turns),
         "day": 0.0,
     })  # fmt: skip
     for instrument, moment, mean, low, high in (
@@ -104,7 +126,8 @@ def _course(
         missing = draw.random() < 0.03
         rows["scores"].append({
             "course_id": course, "session": 0, "moment": moment, "day": 0.0, "instrument": instrument, "version": "1",
-            "respondent": "client", "scale": "total", "score": None if missing else min(max(draw.gauss(mean, 3), low), high), "items": 9,
+            "respondent": "client", "scale": "total", "items": 9,
+            "score": None if missing else min(max(draw.gauss(mean, 3), low), high),
             "missing_items": int(missing), "missing_reason": "1 of 9 items missing: I3" if missing else None,
             "marks": "wording: paraphrase", "flagged": instrument == "PHQ-9" and draw.random() < 0.05,
         })  # fmt: skip

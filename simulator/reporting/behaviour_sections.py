@@ -137,7 +137,7 @@ def positions(summary: Summary) -> list[View]:
     views = []
     groups = summary["design"]["groups"]
     for code, rows in _therapist_first(parts[0]["rows"]):
-        axis = axis_for([main(row["shares"])["high"] or 0.0 for row in rows], zero=True, top=1.0)
+        axis = axis_for(_most(rows), zero=True, top=1.0)
         charts = []
         by_group = grouped(rows, "group")
         for group in [name for name in groups if name in by_group]:
@@ -153,6 +153,13 @@ def positions(summary: Summary) -> list[View]:
         table = interval_table("By tenths of the session", ["behaviour", "group", "tenth"], lines)
         views.append({"name": nice(code), "source": nice(parts[0]["coder"]), "charts": charts, "table": table})
     return views
+
+
+def _most(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """All estimates and nine tenths of the upper limits: a few wide bands may be cut at the top of the chart."""
+    shares = [main(row["shares"]) for row in rows]
+    highs = sorted(each["high"] for each in shares if each["high"] is not None)
+    return [*(each["estimate"] or 0.0 for each in shares), *highs[: len(highs) * 9 // 10]]
 
 
 def strata(summary: Summary) -> View | None:

@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 from simulator.reporting.plots import Axis, Interval, number, sentence
 
 TOP, HEIGHT, BOTTOM = 10, 150, 24
-LEFT, RIGHT = 11.0, 70.0
-"""Where the lines begin and end, in percent of the width; labels stand right of them."""
+LEFT = 11.0
+"""Where the lines begin, in percent of the width."""
 LABEL_GAP = 14.5
 """Smallest vertical distance between two labels, in pixels."""
 
@@ -29,6 +29,7 @@ class Series:
 
 def line_chart(title: str, series: Sequence[Series], axis: Axis, *, percent: bool = False) -> Markup:
     """A chart of several lines over the session, from its start to its end."""
+    right = max(54.0, 94.0 - 1.75 * max((len(line.label) for line in series), default=0))
     inner, words = [], [title]
     for line in series:
         known = [(place, each) for place, each in line.points if each["estimate"] is not None]
@@ -38,15 +39,15 @@ def line_chart(title: str, series: Sequence[Series], axis: Axis, *, percent: boo
         path = " ".join(f"{100 * place:.1f},{_y(axis, each['estimate']):.2f}" for place, each in known)
         inner.append(f'<polyline points="{path}"/></g>')
         words.append(sentence(f"{line.label} at the end", known[-1][1], 1 if percent else 2, percent))
-    outer = _grid(axis, percent)
-    labels = _labels(series, axis)
+    outer = _grid(axis, percent, right)
+    labels = _labels(series, axis, right)
     return Markup(
         '<svg class="lines" height="{height}" role="img"><title>{words}</title>{grid}'
         '<svg x="{left}%" y="{top}" width="{width}%" height="{inner_height}" viewBox="0 0 100 100" '
         'preserveAspectRatio="none" overflow="visible">{inner}</svg>{labels}</svg>'
     ).format(
         height=TOP + HEIGHT + BOTTOM, words=". ".join(words), grid=Markup(outer), left=LEFT, top=TOP,
-        width=RIGHT - LEFT, inner_height=HEIGHT, inner=Markup("".join(inner)), labels=Markup(labels),
+        width=right - LEFT, inner_height=HEIGHT, inner=Markup("".join(inner)), labels=Markup(labels),
     )  # fmt: skip
 
 
@@ -64,17 +65,18 @@ def _ribbon(points: Sequence[tuple[float, Interval]], axis: Axis) -> str:
     return f'<polygon points="{" ".join(upper + lower)}"/>'
 
 
-def _grid(axis: Axis, percent: bool) -> str:
+def _grid(axis: Axis, percent: bool, right: float) -> str:
     digits = max(0, axis.digits - 2) if percent else axis.digits
     parts = []
     for tick in axis.ticks:
         y = TOP + HEIGHT * _y(axis, tick) / 100
         text = number(tick, digits, percent) + (" %" if percent and tick == axis.ticks[-1] else "")
-        parts.append(f'<line class="grid" x1="{LEFT}%" x2="{RIGHT}%" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="left" x="{LEFT - 1.5}%" y="{y + 3.5:.1f}">{text}</text>')
+        parts.append(f'<line class="grid" x1="{LEFT}%" x2="{right}%" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text text-anchor="end" x="{LEFT - 1.5}%" y="{y + 3.5:.1f}">{text}</text>')
     base = TOP + HEIGHT + 16
     parts.append(
-        f'<text class="start" x="{LEFT}%" y="{base}">start</text><text class="left" x="{RIGHT}%" y="{base}">end</text>'
+        f'<text text-anchor="start" x="{LEFT}%" y="{base}">start</text>'
+        f'<text text-anchor="end" x="{right}%" y="{base}">end</text>'
     )
     return "".join(parts)
 
@@ -92,7 +94,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return places
 
 
-def _labels(series: Sequence[Series], axis: Axis) -> str:
+def _labels(series: Sequence[Series], axis: Axis, right: float) -> str:
     ends: Mapping[int, float] = {
         k: TOP + HEIGHT * _y(axis, known[-1]) / 100
         for k, line in enumerate(series)
@@ -104,7 +106,7 @@ def _labels(series: Sequence[Series], axis: Axis) -> str:
         line = series[k]
         parts.append(
             f'<g class="label {line.css}" data-series="{escape(line.label)}">'
-            f'<line x1="{RIGHT}%" x2="{RIGHT + 3}%" y1="{y:.1f}" y2="{place:.1f}"/>'
-            f'<text x="{RIGHT + 4}%" y="{place + 4:.1f}">{escape(line.label)}</text></g>'
+            f'<line x1="{right}%" x2="{right + 3}%" y1="{y:.1f}" y2="{place:.1f}"/>'
+            f'<text text-anchor="start" x="{right + 4}%" y="{place + 4:.1f}">{escape(line.label)}</text></g>'
         )
     return "".join(parts)

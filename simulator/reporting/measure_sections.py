@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.reporting.figures import Table, facet, interval_table, interval_text
+from simulator.reporting.figures import Table, ends, facet, interval_table, interval_text
 from simulator.reporting.lines import Series, line_chart
 from simulator.reporting.plots import axis_for, number
 from simulator.reporting.rows import Summary, View, clusters, grouped, main, ordered, point
@@ -40,7 +40,8 @@ def scores(summary: Summary) -> View | None:
         parts += [plural(missing, "missing score")] if missing else []
         title = instrument if scale in ("total", instrument) else f"{instrument} · {scale}"
         pairs = [(nice(row["group"]), row["means"]) for row in own]
-        facets.append(facet(title, pairs, subtitle="; ".join(parts)))
+        axis = axis_for(ends([intervals for _, intervals in pairs]), ticks=3)
+        facets.append(facet(title, pairs, subtitle="; ".join(parts), axis=axis))
         for row in own:
             marks.setdefault(instrument, set()).update(row["marks"])
             extra = [f"{row['administrations']:,}", str(row["missing"]), str(row["flagged"]), "; ".join(row["marks"])]

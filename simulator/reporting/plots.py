@@ -51,13 +51,12 @@ def axis_for(values: Sequence[float], *, zero: bool = False, top: float | None =
         low, high = (low, low + 1e-2) if zero and low == 0.0 else (low - 0.5, high + 0.5)
     raw = (high - low) / ticks
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     if top is not None and last * step > top >= high:
         last = math.floor(top / step + 1e-9)
     marks = tuple(round(number * step, 10) for number in range(first, last + 1))
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    digits += int(abs(round(step * 10**digits) - step * 10**digits) > 1e-6)
     return Axis(marks[0], max(marks[-1], high), marks, digits)
 
 
@@ -169,25 +168,33 @@ def stacked(name: str, parts: Sequence[tuple[str, float, str]]) -> Markup:
 
 
 def histogram(values: Sequence[float], title: str, marks: Sequence[tuple[float, str]], bins: int = 36) -> Markup:
-    """How values are spread; `marks` are values with a label, drawn as lines above the bars."""
-    axis = axis_for(list(values), zero=True, ticks=6)
+    """How values are spread, and three of their quantiles (value, label) as lines.
+
+    The last column collects the longest few where one of them would squeeze the others together.
+    """
+    cut = 3.0 * marks[-1][0]
+    longest = max(values)
+    axis = axis_for([min(value, cut) for value in values], zero=True, ticks=6)
     counts = [0] * bins
     for value in values:
         counts[min(bins - 1, int((value - axis.low) / (axis.high - axis.low) * bins))] += 1
     top, width = max(counts), (100 - 2 * MARGIN) / bins
     parts = [
         f'<rect class="column" x="{MARGIN + k * width + 0.12:.2f}%" width="{max(width - 0.24, 0.2):.2f}%" '
-        f'y="{22 + 68 * (1 - count / top):.1f}" height="{68 * count / top:.1f}" rx="1"/>'
+        f'y="{30 + 60 * (1 - count / top):.1f}" height="{60 * count / top:.1f}" rx="1"/>'
         for k, count in enumerate(counts)
         if count
     ]
-    for value, label in marks:
-        x = axis.at(value)
-        anchor = "start" if x < 12 else "end" if x > 88 else "middle"
-        parts.append(f'<line class="marker" x1="{x:.2f}%" x2="{x:.2f}%" y1="16" y2="90"/>')
-        parts.append(f'<text class="marker" text-anchor="{anchor}" x="{x:.2f}%" y="11">{escape(label)}</text>')
+    for (value, label), anchor in zip(marks, ("end", "middle", "start"), strict=True):
+        x, low = axis.at(value), anchor == "middle"
+        side = {"end": -0.8, "middle": 0.0, "start": 0.8}[anchor]
+        parts.append(f'<line class="marker" x1="{x:.2f}%" x2="{x:.2f}%" y1="{14 if low else 17}" y2="90"/>')
+        place = f'text-anchor="{anchor}" x="{x + side:.2f}%" y="{10 if low else 26}"'
+        parts.append(f'<text class="marker" {place}>{escape(label)}</text>')
     parts.append('<line class="base" x1="0" x2="100%" y1="90.5" y2="90.5"/>')
-    parts += [f'<text x="{axis.at(tick):.2f}%" y="106">{tick:g}</text>' for tick in axis.ticks]
+    for tick in axis.ticks:
+        more = " or more" if tick == axis.ticks[-1] and longest > tick else ""
+        parts.append(f'<text x="{axis.at(tick):.2f}%" y="106">{tick:g}{more}</text>')
     return Markup('<svg class="histogram" height="112" role="img"><title>{}</title>{}</svg>').format(
         title, Markup("".join(parts))
     )

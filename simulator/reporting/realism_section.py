@@ -45,7 +45,7 @@ def realism(summary: Summary) -> View | None:
 
 
 def _verdict(counts: Mapping[str, Any], titles: Mapping[str, str]) -> str:
-    text = f"{counts['within']} of {counts['lines']} lines that were not fitted lie within twice the distance between people"
+    text = f"{counts['within']} of {counts['lines']} lines that were not fitted lie within twice people's own distance"
     outside = [titles.get(name, name) for name in counts["outside"]]
     return text + (f"; outside: {'; '.join(outside)}." if outside else ".")
 

@@ -60,8 +60,8 @@ def render_report(summary: Mapping[str, Any], transcripts: Transcripts) -> str:
     )  # fmt: skip
     return environment.get_template("report.html").render(
         style=Markup(style), script=Markup(script), style_hash=content_hash(style), script_hash=content_hash(script),
-        data=Markup(script_json({"gzip": transcripts.packed()})), sampling=transcripts.note,
-        responsible_use=RESPONSIBLE_USE, warnings=summary["warnings"], estimands=summary["estimands"],
+        data=Markup(script_json({"gzip": transcripts.packed})), sampling=transcripts.note,
+        responsible_use=RESPONSIBLE_USE, warnings=sections.warnings(summary), estimands=summary["estimands"],
         header=sections.header(summary), tiles=sections.tiles(summary), design=sections.design_table(summary),
         lengths=sections.lengths(summary), endings=sections.endings(summary), strata=behaviour.strata(summary),
         behaviours=behaviour.behaviours(summary), contrasts=behaviour.contrasts(summary),

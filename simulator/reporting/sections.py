@@ -31,6 +31,11 @@ def header(summary: Summary) -> View:
     }  # fmt: skip
 
 
+def warnings(summary: Summary) -> list[str]:
+    """What a reader must know, without what the banner says already."""
+    return [line for line in summary["warnings"] if not line.startswith("Scripted reference dyad")]
+
+
 def tiles(summary: Summary) -> list[tuple[str, str, str]]:
     """Key figures: (figure, name, small print)."""
     counts = summary["counts"]
@@ -55,7 +60,7 @@ def design_table(summary: Summary) -> list[tuple[str, str]]:
     """The design as pairs of name and value."""
     design = summary["design"]
     rows = [
-        ("Experiment", design["experiment"]), ("Kind", {"run": "simulated run", "import": "import"}.get(design["kind"])),
+        ("Experiment", design["experiment"]), ("Kind", "simulated run" if design["kind"] == "run" else design["kind"]),
         ("Personas", design.get("personas") or None), ("Population", design.get("population")),
         ("Clients", ", ".join(design.get("clients") or [])), ("Compared", ", ".join(map(nice, design["groups"]))),
         ("Replicates", design.get("replicates")), ("Courses planned", design.get("courses")),

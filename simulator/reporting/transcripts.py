@@ -10,6 +10,7 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,7 +30,7 @@ _PLANTED = "planted"
 _KEY = ["course_id", "session"]
 
 
-@dataclass(slots=True)
+@dataclass
 class Transcripts:
     """What the browser shows. `data` is packed as described in `load_transcripts`; `note` says what was sampled."""
 
@@ -38,10 +39,11 @@ class Transcripts:
     shown: int
     total: int
 
+    @cached_property
     def packed(self) -> str:
         """Base64 of gzip of the JSON; equal content gives equal text."""
         raw = json.dumps(self.data, ensure_ascii=False, separators=(",", ":")).encode()
-        return base64.b64encode(gzip.compress(raw, 9, mtime=0)).decode()
+        return base64.b64encode(gzip.compress(raw, 6, mtime=0)).decode()
 
 
 def choose(sessions: Sequence[tuple[str, int, str]], limit: int) -> list[tuple[str, int, str]]:
@@ -65,8 +67,8 @@ def sampling_note(shown: int, total: int, conditions: int) -> str:
     if shown == total:
         return f"All {total:,} sessions are here."
     return (
-        f"{shown:,} of {total:,} sessions are here: equal numbers from each of {conditions} conditions, chosen by a hash "
-        "of their ids (the same every time); all figures above are from all sessions, and the dataset holds every one."
+        f"{shown:,} of {total:,} sessions are here: equal numbers from each of {conditions} conditions, chosen by a "
+        "hash of their ids (the same every time); the figures above are from all sessions, the dataset holds them all."
     )
 
 
@@ -78,7 +80,7 @@ def load_transcripts(run: RunFolder, group_by: str, limit: int = MAX_SESSIONS) -
     """
     while True:
         transcripts = _load(run, group_by, limit)
-        if len(transcripts.packed()) <= MAX_BYTES or limit <= 20:
+        if len(transcripts.packed) <= MAX_BYTES or limit <= 20:
             return transcripts
         limit //= 2
 
@@ -91,9 +93,8 @@ def _load(run: RunFolder, group_by: str, limit: int) -> Transcripts:
     courses, personas = read_table(run, "courses"), read_table(run, "personas", ["persona_id", "name"])
     sessions = read_table(run, "sessions")
     wanted = ["course_id", "condition", "persona_id", "replicate", "cluster", group_by]
-    rows = sessions.join(courses.select(list(dict.fromkeys(wanted))), on="course_id").join(
-        personas, on="persona_id", how="left"
-    )
+    rows = sessions.join(courses.select(list(dict.fromkeys(wanted))), on="course_id")
+    rows = rows.join(personas, on="persona_id", how="left")
     rows = rows.sort(group_by, "cluster", "replicate", *_KEY, nulls_last=True)
     every = [(row[0], row[1], row[2]) for row in rows.select(*_KEY, "condition").iter_rows()]
     chosen = choose(every, limit)
