@@ -15,8 +15,8 @@ LEANING = {
     "confrontational": (0.38, 0.06, 0.36),
 }  # fmt: skip
 WORDS = (
-    "well", "I", "have", "been", "thinking", "about", "the", "evenings", "and", "how", "they", "go", "when", "nobody", "is",
-    "around", "to", "talk", "with",
+    "well", "I", "have", "been", "thinking", "about", "the", "evenings", "and", "how", "they", "go", "when", "nobody",
+    "is", "around", "to", "talk", "with",
 )  # fmt: skip
 
 
@@ -88,6 +88,7 @@ def _course(
                 "annomi": {"main_therapist_behaviour": behaviour},
                 "epitome": {"emotional_reactions": int(draw.random() * (1 + 2 * reflection) * 1.5)},
                 "dependence-core": {"live": [], "present": leaning},
+                "scripted": {"manner": "whispered-between-agents"},
             }
         state = {
             name: min(

@@ -192,6 +192,12 @@ def test_a_sample_is_stratified_the_same_every_time_and_says_how_it_was_drawn(
     assert "12 of 96 sessions are here" in render_report(summary, transcripts)
 
 
+def test_what_agents_tell_each_other_is_no_code(run: Path) -> None:
+    transcripts = load_transcripts(open_run(run), "therapist")
+    assert {code[1] for code in transcripts.data["codes"]} == {"annomi", "epitome", "dependence-core"}
+    assert "whispered" not in json.dumps(transcripts.data["codes"])
+
+
 def test_every_session_is_shown_where_they_fit() -> None:
     sessions = [(f"c{k}", 0, "a") for k in range(5)]
     assert choose(sessions, 5) == sessions

@@ -123,7 +123,7 @@ def _scores(scores: "pl.DataFrame") -> dict[tuple[str, int], list[str]]:
         name = instrument if scale in ("total", instrument) else f"{instrument} {scale}"
         who = "" if respondent == "client" else f" ({respondent})"
         text = f"{name}{who} {'missing' if score is None else format(score, '.3g')}{' ⚑' if flagged else ''}"
-        found.setdefault((course, session), []).append(text)
+        found.setdefault((course, session), []).append(text.replace(" ", "\u00a0"))
     return found
 
 
@@ -170,8 +170,12 @@ class _Packer:
         if planted is None:
             return []
         if planted not in self._planted:
+            from simulator.agents.base import PRIVATE_CHANNELS
+
             found: list[list[int]] = []
             for codebook, codes in self._decode(planted).items():
+                if codebook in PRIVATE_CHANNELS:
+                    continue
                 if "present" in codes:
                     found += [[0, self._code(codebook, code, "present")] for code in codes["present"]]
                 else:
