@@ -15,6 +15,7 @@ from simulator.analysis.realism_distance import (
     transition_distance,
     wasserstein,
 )
+from simulator.analysis.realism_humans import HumanTables
 from simulator.analysis.realism_measures import FITTED
 from simulator.analysis.realism_references import SHIPPED, Reference, load_reference, reference_from
 from simulator.errors import UserError
@@ -126,6 +127,15 @@ def test_mistakes_are_one_line() -> None:
         scorecard(turns, courses, coder="expert")
     with pytest.raises(UserError, match="no turns"):
         reference_from(turns.head(0), courses, name="empty")
+
+
+def test_the_discriminator_needs_human_texts() -> None:
+    simulated = frames(people(np.random.default_rng(6), 10), origin="model")
+    assert scorecard(*simulated).discriminator["reason"] == "no human texts were given"
+    turns, courses = frames(people(np.random.default_rng(7), 10))
+    assert "of people" in scorecard(turns, courses).discriminator["reason"]
+    humans = HumanTables("those", turns, courses, turns.head(0))
+    assert "only 10 sessions" in scorecard(*simulated, humans=humans).to_dict()["discriminator"]["reason"]
 
 
 def test_an_empty_run_has_no_lines() -> None:

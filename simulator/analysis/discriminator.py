@@ -45,7 +45,7 @@ class _Sessions:
 
 def not_run(reason: str) -> dict[str, Any]:
     """What stands in the report where the discriminator was not run."""
-    return {"run": False, "reason": reason}
+    return {"run": False, "reason": reason, "auc": None, "auc_length": None, "auc_function_words": None}
 
 
 def discriminate(
@@ -68,9 +68,9 @@ def discriminate(
         level: nominal coverage of the intervals.
 
     Returns:
-        `run` (True), `human`, `sessions` of each kind, `left_out` by balancing, `folds`, `auc` with one interval each
-        for `words`, `function_words` and `length`, and `telling` words of either side; or `not_run` where there are
-        too few sessions. Plain JSON values.
+        `run` (True), `human`, `sessions` of each kind, `left_out` by balancing, `folds`, the AUCs `auc` (words),
+        `auc_function_words` and `auc_length`, `intervals` of the three (`words`, `function_words`, `length`), and
+        `telling` words of either side; or `not_run` where there are too few sessions. Plain JSON values.
 
     Raises:
         UserError: the sets have fewer clusters than folds.
@@ -90,14 +90,17 @@ def discriminate(
         "function_words": _text_scores(both, fold, _function_words()),
         "length": _length_scores(both, fold),
     }
+    intervals = {name: auc_interval(found, both.simulated, both.clusters, level) for name, found in scores.items()}
     return {
         "run": True,
         "human": human,
         "sessions": {"simulated": least, "human": least},
         "left_out": {"simulated": len(ours.texts) - least, "human": len(theirs.texts) - least},
         "folds": FOLDS,
-        "auc": {name: auc_interval(found, both.simulated, both.clusters, level).to_dict() for name, found in
-                scores.items()},
+        "auc": intervals["words"].estimate,
+        "auc_function_words": intervals["function_words"].estimate,
+        "auc_length": intervals["length"].estimate,
+        "intervals": {name: interval.to_dict() for name, interval in intervals.items()},
         "telling": _telling(both),
     }  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.analysis.discriminator import discriminate, not_run
 from simulator.analysis.estimands import Scope, scopes_of
 from simulator.analysis.realism_codes import coded_turns, sustain_shares
 from simulator.analysis.realism_distance import (
@@ -21,6 +22,7 @@ from simulator.analysis.realism_distance import (
     transition_distance,
     wasserstein,
 )
+from simulator.analysis.realism_humans import HumanTables
 from simulator.analysis.realism_lines import SHOWN, Line, OtherSet
 from simulator.analysis.realism_measures import MEASURES, TRANSITION_LINE, TRANSITIONS, Measure, fitted_lines
 from simulator.analysis.realism_references import SHIPPED, Reference, ReferenceLine, load_reference, step_tables
@@ -45,6 +47,7 @@ class Scorecard:
         coder: whose codes the coded lines rest on (`planted`, `expert`, a coder's name), or None.
         probed_turns: turns left out because they deliver or answer a probe.
         scopes: whom the intervals speak about.
+        discriminator: what `discriminator.discriminate` found over all sessions, or why it was not run.
     """
 
     reference: Reference
@@ -54,6 +57,7 @@ class Scorecard:
     coder: str | None
     probed_turns: int
     scopes: tuple[Scope, ...]
+    discriminator: dict[str, Any]
 
     def of(self, group: str) -> list[Line]:
         """The lines of one group."""
@@ -105,6 +109,7 @@ class Scorecard:
             "beyond": BEYOND,
             "summary": [self.summary(group) for group in self.groups],
             "false_alarms": self.false_alarms(),
+            "discriminator": self.discriminator,
             "lines": [line.to_dict() for line in self.lines],
         }
 
@@ -122,6 +127,7 @@ def scorecard(
     by: str = "therapist",
     level: float = 0.95,
     cluster: str | None = None,
+    humans: HumanTables | None = None,
 ) -> Scorecard:
     """Every line of the scorecard, per group and over all sessions.
 
@@ -135,6 +141,7 @@ def scorecard(
             the run is scripted, else none.
         by: a column of `courses` to group by.
         cluster: what clusters without personas are called, in the plural.
+        humans: sessions of people with their texts (`realism_humans.human_tables`), for the discriminator.
 
     Raises:
         UserError: no such reference, measure or coder.
@@ -171,7 +178,20 @@ def scorecard(
         table = None if tables is None else tables[mask]
         lines.append(_transition_line(group, len(part), table, human, sets, TRANSITIONS in wanted))
     probed = int(turns["probe"].is_not_null().sum()) if "probe" in turns.columns else 0
-    return Scorecard(human, by, tuple(groups), tuple(lines), coded.source if coded else None, probed, tuple(scopes))
+    return Scorecard(
+        human, by, tuple(groups), tuple(lines), coded.source if coded else None, probed, tuple(scopes),
+        _discriminated(turns, courses, humans, level),
+    )  # fmt: skip
+
+
+def _discriminated(
+    turns: "pl.DataFrame", courses: "pl.DataFrame", humans: HumanTables | None, level: float
+) -> dict[str, Any]:
+    if set(courses["origin"].to_list()) == {"human"}:
+        return not_run("the run's sessions are of people")
+    if humans is None:
+        return not_run("no human texts were given")
+    return discriminate(turns, courses, humans.turns, humans.courses, human=humans.source, level=level)
 
 
 def _other_sets(human: Reference) -> list[Reference]:
