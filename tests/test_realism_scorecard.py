@@ -143,6 +143,13 @@ def test_an_empty_run_has_no_lines() -> None:
     assert scorecard(turns.head(0), courses).lines == ()
 
 
+def test_few_sessions_are_said_to_be_few(human: Reference) -> None:
+    for n, few in ((8, True), (25, False)):
+        turns, courses = frames(people(np.random.default_rng(8), n))
+        line = scorecard(turns, courses, reference=human, others=()).of(ALL)[0]
+        assert ("by chance" in (line.note or "")) is few
+
+
 def test_wasserstein_of_a_shift_is_the_shift() -> None:
     first = quantiles(np.arange(50.0))
     assert first is not None

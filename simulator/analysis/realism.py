@@ -34,6 +34,8 @@ from simulator.statistics.means import mean_over_clusters
 if TYPE_CHECKING:
     import polars as pl
 
+LEAST_SESSIONS = 20
+"""From so many sessions on, sets drawn from the reference itself lie beyond twice the scale in under 5 % of lines."""
 ALL = "all"
 """The group of all sessions of a run."""
 
@@ -265,14 +267,16 @@ def _apart(line: ReferenceLine | None, target: Array | None) -> float | None:
 
 
 def _why(kept: int, known: bool, distribution: bool, scale: float | None, human: Reference) -> str | None:
-    """Why a line has no distance, or None."""
+    """Why a line has no distance, or what to mind about it, or None."""
     if not kept:
         return "no session of the run has it"
     if not known:
         return f"not known of {human.name}"
     if not distribution:
         return f"only a mean is known of {human.name}"
-    return None if scale else f"halves of {human.name} do not differ"
+    if not scale:
+        return f"halves of {human.name} do not differ"
+    return f"fewer than {LEAST_SESSIONS} sessions: may be this far off by chance" if kept < LEAST_SESSIONS else None
 
 
 def _other(other: Reference, measure: str, distance: float | None, scale: float | None) -> OtherSet:

@@ -49,7 +49,8 @@ class Line:
         shown: the run's percentiles `SHOWN`; `reference_shown` the reference's; None where not known.
         pooled, reference_pooled: over all turns, as published tables have it; None where it cannot be pooled.
         sessions, left_out: sessions with the measure, and without it (too short, or nothing coded).
-        distance: to the reference, in the line's unit; None where there is none, with the reason in `note`.
+        distance: to the reference, in the line's unit; None where there is none, with the reason in `note`
+            (which also warns of few sessions).
         human_distance: the median distance between halves of the reference; `false_alarm` the share of halves that are
             further apart than twice that.
         ratio: distance / human_distance.
