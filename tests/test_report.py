@@ -259,5 +259,10 @@ def test_an_import_shows_high_and_low_quality_with_shares_of_its_own_labels(tmp_
         for label, count in labels.items():
             assert summary["shares"][quality][label] == pytest.approx(count / labels.total(), abs=1e-9)
     assert {each["cluster"] for each in intervals_in(summary["agreement"])} == {"videos"}
+    assert summary["realism"]["discriminator"]["run"] is False
+    beside = sample_run(tmp_path / "simulated", personas=8)
+    found = summarise(beside, humans=folder)["realism"]["discriminator"]
+    assert found["run"] and 0 <= found["auc"] <= 1
+    assert "A discriminator between simulated clients and people" in report_run(beside, folder).read_text("utf-8")
     html = report_run(folder).read_text(encoding="utf-8")
     assert 'id="strata"' in html and "agreement with experts" in html and "construction check</p>" not in html

@@ -42,16 +42,21 @@ def read_table(run: RunFolder, table: str, columns: Sequence[str] | None = None)
     return pl.concat([pl.read_parquet(file, columns=names) for file in files], how="vertical_relaxed")
 
 
-def summarise(run_dir: Path) -> dict[str, Any]:
+def summarise(run_dir: Path, humans: Path | None = None) -> dict[str, Any]:
     """Everything that is reported about a run; the keys are `KEYS`, in that order.
 
+    Args:
+        run_dir: a folder that `dyad run` or `dyad import` made.
+        humans: where texts of people are (an imported run, an AnnoMI file), for the discriminator; not run without.
+
     Raises:
-        UserError: the folder is not a run.
+        UserError: the folder is not a run, or `humans` holds no sessions of people.
     """
     from simulator.analysis.adaptability import adaptability
     from simulator.analysis.behaviours import coders_of
     from simulator.analysis.questionnaires import score_contrasts, score_rows
     from simulator.analysis.realism import scorecard
+    from simulator.analysis.realism_humans import human_tables
     from simulator.analysis.trajectories import state_trajectories
 
     run = open_run(run_dir)
@@ -86,7 +91,9 @@ def summarise(run_dir: Path) -> dict[str, Any]:
             name: {row["behaviour"]: row["pooled"]["estimate"] for row in rows} for name, rows in strata.items()
         },
         "strata": strata,
-        "realism": scorecard(turns, courses, codings, personas, by=by, cluster=cluster).to_dict(),
+        "realism": scorecard(
+            turns, courses, codings, personas, by=by, cluster=cluster, humans=human_tables(humans) if humans else None
+        ).to_dict(),
         "adaptability": [
             table.to_dict() for table in adaptability(turns, courses, codings, personas, by=by, cluster=cluster)
         ],

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from simulator.reporting.figures import Table, interval_cells
+from simulator.reporting.figures import Table, interval_cells, interval_text
 from simulator.reporting.plots import STRIP_HEIGHT, Axis, axis_for, number, tick_labels
 from simulator.reporting.rows import Summary, View
 from simulator.reporting.wording import nice
@@ -40,7 +40,7 @@ def realism(summary: Summary) -> View | None:
         "panels": panels, "axis": tick_labels(axis), "reference": about["title"],
         "about": f"{about['title']} ({about['modality']}; {about['sessions']} sessions, {about['clusters']} "
         f"{about['cluster']}; {about['source']}).",
-        "alarms": _alarms(card), "discriminator": _discriminator(card.get("discriminator")),
+        "alarms": _alarms(card), "discriminator": _discriminator(card["discriminator"]),
     }  # fmt: skip
 
 
@@ -62,12 +62,15 @@ def _alarms(card: Mapping[str, Any]) -> str:
     return f"The same rule calls people unlike people: {', '.join(words)}." if words else ""
 
 
-def _discriminator(found: Mapping[str, Any] | None) -> str:
-    if not found or found.get("auc") is None:
-        return "Discriminator between simulated clients and people: not run, because no human texts were given."
+def _discriminator(found: Mapping[str, Any]) -> str:
+    """Whether simulated clients can be told from people, beside what length alone tells."""
+    if not found["run"]:
+        return f"Discriminator between simulated clients and people: not run, {found['reason']}."
+    sides = (("words", "what clients say"), ("function_words", "function words alone"), ("length", "length alone"))
+    values = [f"{name} {interval_text(found['intervals'][key])}" for key, name in sides]
     return (
-        f"A discriminator tells simulated clients from people with an AUC of {number(found['auc'], 2)}; "
-        f"length alone reaches {number(found['auc_length'], 2)}."
+        f"A discriminator between simulated clients and people ({found['human']}, "
+        f"{found['sessions']['human']:,} sessions each, held out by cluster) has the AUC: {'; '.join(values)}."
     )
 
 

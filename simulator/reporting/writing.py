@@ -8,14 +8,18 @@ from simulator.reporting.transcripts import load_transcripts
 from simulator.store.runs import open_run
 
 
-def report_run(folder: Path) -> Path:
+def report_run(folder: Path, humans: Path | None = None) -> Path:
     """Write `report.html` into the run's folder and return where it is.
+
+    Args:
+        folder: a folder that `dyad run` or `dyad import` made.
+        humans: where texts of people are, for the discriminator (see `summarise`).
 
     Raises:
         UserError: the folder is no run, or cannot be written.
     """
     run = open_run(folder)
-    summary = summarise(folder)
+    summary = summarise(folder, humans)
     path = run.path / REPORT_FILE
     write_report(summary, load_transcripts(run, summary["design"]["by"]), path)
     return path
