@@ -4,7 +4,7 @@ For every therapist policy: P(therapist behaviour | client talk in the turn dire
 P(therapist behaviour) over the same steps, both pooled over steps. A policy that ignores the client has zeros
 everywhere. Intervals treat personas (or, for these personas only, their courses) as the independent units: the
 jackknife says what each unit adds to the difference of the two ratios, and Hall's transformation takes out the
-skewness. (Measured: a percentile bootstrap over 12 personas covers 90 % where this covers 93 to 94.) Turns that deliver
+skewness. (Measured: a percentile bootstrap over 12 personas covers 90 % where this covers 94.) Turns that deliver
 or answer a probe are no steps.
 """
 
