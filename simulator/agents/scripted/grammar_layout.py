@@ -15,6 +15,12 @@ LONGEST_PART = 13
 """Words that a part without a clause of its own aims at, at most: longer turns have more parts."""
 
 
+LEAST_PART = 3
+"""Words that a part of a longer turn has at least, lest it be one of a few stock phrases."""
+
+LEAST_FRAME = 3
+"""Words that go round a phrase of the persona's (a person, a goal) at least."""
+
 SAME_START = 9
 """Two wordings of a turn that agree in so many first characters are taken for the same phrase."""
 
@@ -30,39 +36,37 @@ class Part:
     fixed: bool = False
     """The length stands already (short openers); `fit` leaves it."""
 
+    def least(self) -> int:
+        """The fewest words that a part with a clause can do with: a whole sentence stands alone, a phrase does not."""
+        words = self.clause.words if self.clause is not None else 0
+        return words if "fact" in self.family or self.family.startswith("sens") else words + LEAST_FRAME
+
 
 def fit(parts: list[Part], words: int, dice: Dice) -> int:
     """Give the parts lengths that sum to at most about `words`; returns the words that are still free (0 or more)."""
     total = 0
+    span = min(LONGEST_PART + 2, max(7, words // max(len(parts), 1))) - 3
     for part in parts:
         if part.clause is not None:
-            part.words = part.clause.words + 1 + dice.roll() % 5
+            part.words = part.clause.words + 2 + dice.roll() % 5
         elif not part.fixed:
-            part.words = 4 + dice.roll() % 8
+            part.words = 4 + dice.roll() % span
         total += part.words
     excess = total - words
-    if excess > 0:
-        for part in parts:
-            if part.fixed:
-                continue
-            least = part.clause.words if part.clause is not None else 1
-            cut = min(part.words - least, excess)
-            part.words -= cut
-            excess -= cut
-            if not excess:
-                break
-        _even_out(parts)
-        return 0
-    return -excess
-
-
-def _even_out(parts: list[Part]) -> None:
-    """Share what is left between the parts without a clause, so that the first is not cut to one word alone."""
+    if excess <= 0:
+        return -excess
+    for part in parts:
+        if part.clause is not None and not part.fixed:
+            cut = min(part.words - part.least(), excess)
+            if cut > 0:
+                part.words -= cut
+                excess -= cut
     loose = [part for part in parts if part.clause is None and not part.fixed]
-    if len(loose) > 1:
-        total = sum(part.words for part in loose)
+    if excess and loose:
+        room = max(sum(part.words for part in loose) - excess, len(loose) * (LEAST_PART if words > 5 else 1))
         for index, part in enumerate(loose):
-            part.words = max(1, (total + index) // len(loose))
+            part.words = (room + index) // len(loose)
+    return 0
 
 
 def wording(book: Phrasebook, part: Part, words: int, slots: Mapping[str, str], dice: Dice, used: set[str]) -> str:

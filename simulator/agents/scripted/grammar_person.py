@@ -22,7 +22,9 @@ _BEFORE_I = re.compile(r"\b(am|was|wasn't) I\b", re.IGNORECASE)
 _SHARED_SUBJECT = re.compile(
     r"\b(I(?:'\w+)? [^,;]*?\b(?:and|but|or|then)(?: then)?(?: \w+ly| still| just)?) (am|was|wasn't)\b"
 )
-_AND_I = re.compile(r"(^|[,;] |\b(?:that|because|when|since|if) )((?:my|our) [\w-]+|[A-Z][\w-]+) and I\b(?! (?:am|was)\b)")
+_AND_I = re.compile(
+    r"(^|[,;] |\b(?:that|because|when|since|if) )((?:my|our) [\w-]+|[A-Z][\w-]+) and I\b(?! (?:am|was)\b)"
+)
 _ME_AND = re.compile(r"\bme and ((?:my|our) [\w-]+|[A-Z][\w-]+)")
 _TOKEN = re.compile(
     r"\b(?:I'm|I've|I'd|I'll|we're|we've|we'd|we'll|I|me|mine|myself|my|we|us|ours|ourselves|our)\b", re.IGNORECASE
@@ -53,5 +55,4 @@ def to_second_person(clause: str) -> str:
     text = _SHARED_SUBJECT.sub(_shared, text)
     text = _AFTER_I.sub(_being, text)
     text = _BEFORE_I.sub(lambda match: f"{_BEING[match[1].lower()]} I", text)
-    text = _TOKEN.sub(_token, text)
-    return text
+    return _TOKEN.sub(_token, text)

@@ -26,6 +26,10 @@ SLOTS = LONG_SLOTS | {"name"}
 MOST_WORDINGS = 600
 """More wordings than this from one line is a mistake: it would drown the other lines of its family."""
 
+ENOUGH, ENOUGH_SHORT = 12, 4
+"""Wordings of about the right length that are enough choice (the second for five words or fewer); where there are
+fewer, the next lengths are taken in."""
+
 _SLOT = re.compile(r"\{(\w*)\}")
 _INNERMOST = re.compile(r"\[([^\[\]]*)\]")
 _SPACES = re.compile(r"\s+")
@@ -94,7 +98,8 @@ class Family:
         return [text for lengths in (self._plain, self._slotted) for texts in lengths.values() for text in texts]
 
     def near(self, words: int, slot_words: int) -> tuple[str, ...]:
-        """The wordings whose length is nearest `words`, given a long slot of `slot_words` words (0: leave them out)."""
+        """The wordings nearest `words` in length: those whose long slot `slot_words` words fill, or, where that is 0,
+        those without one."""
         key = (words, slot_words)
         found = self._near.get(key)
         if found is None:
@@ -104,21 +109,21 @@ class Family:
         return found
 
     def _collect(self, words: int, slot_words: int) -> list[str]:
-        by_length = [(n, texts) for n, texts in self._plain.items()]
-        if slot_words:
-            by_length += [(n + slot_words, texts) for n, texts in self._slotted.items()]
+        by_length = self._slotted if slot_words and self._slotted else self._plain
         if not by_length:
             raise UserError(f"phrase family {self.name!r} has no wording without {{{self.slot}}}; add one")
-        words = min(words, max(n for n, _ in by_length))
-        slack = 0 if words <= 5 else 1 if words <= 9 else 2
+        free = min(max(words - slot_words, 0), max(by_length)) if by_length is self._slotted else words
+        free = min(free, max(by_length))
+        slack, most = (0, 1) if free <= 5 else (1, 2) if free <= 9 else (2, 4)
+        enough = ENOUGH if free > 5 or by_length is self._slotted else ENOUGH_SHORT
         while True:
-            near = [text for n, texts in by_length if abs(n - words) <= slack for text in texts]
-            if len(near) >= 4 or (near and words <= 5) or slack > 40:
+            near = [text for n, texts in by_length.items() if abs(n - free) <= slack for text in texts]
+            if len(near) >= enough or (near and slack >= most):
                 return near
             slack += 1
 
     def pick(self, roll: int, words: int, slot_words: int = 0) -> str:
-        """One wording near `words` words long; `roll` is any non-negative integer, taken modulo their number."""
+        """One wording near `words` words long (see `near`); `roll` is any non-negative integer."""
         near = self._near.get((words, slot_words)) or self.near(words, slot_words)
         return near[roll % len(near)]
 

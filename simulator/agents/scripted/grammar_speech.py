@@ -77,35 +77,38 @@ class Utterance:
         return text[0].upper() + text[1:]
 
 
-_CONTRACTIONS = (
-    ("it's been", "it has been"), ("that's been", "that has been"), ("nothing's changed", "nothing has changed"),
-    ("a bit of ", "some "), ("won't", "will not"), ("can't", "cannot"), ("let's", "let us"), ("n't", " not"), ("'re", " are"), ("'ve", " have"),
-    ("'ll", " will"), ("I'm", "I am"), ("it's", "it is"), ("It's", "It is"), ("that's", "that is"),
-    ("there's", "there is"), ("what's", "what is"), ("I'd rather", "I would rather"), ("I'd like", "I would like"),
-    ("I'd be", "I would be"), ("I'd ", "I would "), ("he's", "he is"), ("she's", "she is"), ("who's", "who is"),
-    ("nothing's", "nothing is"), ("everything's", "everything is"), ("yeah", "yes"), ("kind of ", "somewhat "),
-    ("stuff", "matters"), ("okay", "all right"), ("a bit ", "a little "),
-)  # fmt: skip
-_CASUAL = (
-    ("going to", "gonna"), ("want to", "wanna"), ("kind of", "kinda"), ("because", "cause"), ("yes,", "yeah,"),
-    ("I don't know", "I dunno"), ("have to ", "gotta "), ("a lot of ", "loads of "), ("very ", "really "),
-)  # fmt: skip
+_LONG_FORMS = {
+    "won't": "will not", "can't": "cannot", "let's": "let us", "n't": " not", "'re": " are", "'ve": " have",
+    "'ll": " will", "'m": " am", "'d better": " had better", "'d": " would", "'s been": " has been", "'s got": " has",
+    "'s": " is", "yeah": "yes", "kind of": "rather", "okay": "all right", "a bit of": "some", "a bit": "a little",
+}  # fmt: skip
+_CONTRACTED = re.compile(
+    r"\b(?:won't|can't|let's|yeah|okay|a bit of|a bit|kind of(?! you))\b|n't\b|'(?:re|ve|ll|m)\b|'d better\b|'d\b"
+    r"|(?<=\bit)'s been\b|(?<=\bthat)'s been\b|(?<=\bnothing)'s been\b|(?<=\bit)'s got\b"
+    r"|(?<=\b(?:it|he))'s\b|(?<=\bthat)'s\b|(?<=\bwhat)'s\b|(?<=\bthere)'s\b|(?<=\bshe)'s\b|(?<=\bwho)'s\b"
+    r"|(?<=\bnothing)'s\b|(?<=\bwhere)'s\b|(?<=\bhow)'s\b|(?<=\bhere)'s\b",
+    re.IGNORECASE,
+)
+_EASY_FORMS = {
+    "going to": "gonna", "want to": "wanna", "kind of": "kinda", "because": "cause", "yes": "yeah", "very": "really",
+    "I don't know": "I dunno", "I have to": "I gotta", "a lot of": "loads of", "sort of": "sorta",
+}  # fmt: skip
+_STIFF = re.compile(
+    r"\b(?:going to(?! (?:my|the|a|bed|work|it)\b)|want to|kind of(?! you)|because|yes|very|I don't know|I have to"
+    r"|a lot of|sort of)\b"
+)
 _KEEP_ARTICLE = (
     r"(?!lot|bit|little|few|while|couple|day|week|month|year|time|whole|way|point|kind|sort|same|other|good)"
 )
 _ARTICLE = re.compile(rf"(?<![\w'])(?:the|an|a) {_KEEP_ARTICLE}(?=[a-z])")
 
 
-def _replace(pairs: tuple[tuple[str, str], ...]) -> Callable[[str], str]:
-    def rewrite(source: str) -> str:
-        for old, new in pairs:
-            source = source.replace(old, new)
-        return source
-
-    return rewrite
+def _formal(source: str) -> str:
+    return _CONTRACTED.sub(lambda match: _LONG_FORMS[match[0].lower()], source)
 
 
-_formal = _replace(_CONTRACTIONS)
+def _casual(source: str) -> str:
+    return _STIFF.sub(lambda match: _EASY_FORMS[match[0]], source)
 
 
 def _basic(source: str) -> str:
@@ -124,7 +127,7 @@ def _intermediate(source: str) -> str:
 
 
 _STYLES: dict[str, Callable[[str], str] | None] = {
-    "plain": None, "formal": _formal, "casual": _replace(_CASUAL), "basic": _basic, "intermediate": _intermediate,
+    "plain": None, "formal": _formal, "casual": _casual, "basic": _basic, "intermediate": _intermediate,
 }  # fmt: skip
 _books: dict[str, Phrasebook] = {}
 
@@ -153,16 +156,18 @@ _SUFFIX_ONLY = frozenset(("whatever", "innit", "mind", "eh", "yeah", "right", "t
 _PREFIX_ONLY = frozenset(
     ("um", "uh", "er", "erm", "hmm", "well", "so", "now", "see", "look", "oh", "let's say", "how to say", "honestly")
 )
-_OPENER_CHANCE = {"plain": 30, "formal": 22, "casual": 40, "terse": 8, "rambling": 55}
-_FILLER_CHANCE = {"plain": 22, "formal": 15, "casual": 35, "terse": 12, "rambling": 45}
+_OPENER_CHANCE = {"plain": 60, "formal": 55, "casual": 60, "terse": 45, "rambling": 65}
+_FILLER_CHANCE = {"plain": 22, "formal": 15, "casual": 35, "terse": 12, "rambling": 40}
+_JOINER_CHANCE = {"plain": 14, "formal": 8, "casual": 20, "terse": 0, "rambling": 45}
 
 
 class Voice:
     """What realising one persona's turns needs, worked out once."""
 
     __slots__ = (
-        "book", "facts", "for_duration", "goals", "habits_after", "before", "after", "first_name", "filler_chance",
-        "opener_chance", "people", "persona", "ramble", "sensitive", "short", "target", "terse", "thoughts", "triggers",
+        "after", "before", "book", "facts", "filler_chance", "first_name", "for_duration", "goals", "habits_after",
+        "joiner_chance", "opener_chance", "people", "persona", "sensitive", "short", "target", "terse", "thoughts",
+        "triggers",
     )  # fmt: skip
 
     def __init__(self, persona: Persona) -> None:
@@ -194,7 +199,7 @@ class Voice:
         self.habits_after = tuple(f", {habit}" for habit in speech.habits)
         self.opener_chance = _OPENER_CHANCE[register]
         self.filler_chance = _FILLER_CHANCE[register]
-        self.ramble = register == "rambling"
+        self.joiner_chance = _JOINER_CHANCE[register]
         self.terse = register == "terse"
 
 

@@ -11,10 +11,14 @@ from simulator.agents.scripted.plan import DEPENDENCE_A, DEPENDENCE_B, Therapist
 from simulator.records.seeds import Draws
 
 INPUT = ("in_info", "in_advice", "in_options", "in_plan")
-OTHER = ("ot_structure", "ot_facilitate", "ot_small", "ot_self", "ot_facilitate")
+OTHER = (
+    "ot_facilitate", "ot_structure", "ot_facilitate", "ot_self", "ot_facilitate", "ot_structure", "ot_small",
+    "ot_facilitate", "ot_structure",
+)  # fmt: skip
+TOPIC_CHANCE, TONE_CHANCE = 35, 65
+"""In how many of 100 turns the topic of change may be named, and a policy's tone decides the wording."""
 
 _TONED = {"warm": "warm", "cold": "cold", "confrontational": "confront", "companion": "companion"}
-_KIND = {"question": "q", "reflection": "r", "therapist_input": "in", "other": "ot"}
 _OUTCOME = {**dict.fromkeys(DEPENDENCE_A, "A"), **dict.fromkeys(DEPENDENCE_B, "B")}
 
 _books: list[Phrasebook] = []
@@ -24,8 +28,8 @@ _books: list[Phrasebook] = []
 class ClientView:
     """What a therapist has heard of the client so far; a therapist never sees the persona.
 
-    `disclosed` are the client's clauses in the first person, in the order that `TherapistPlan.fact` indexes; `people` are
-    relations as told ('sister'), in the order that `TherapistPlan.person` indexes; `topic` is what change would be
+    `disclosed` are the client's clauses in the first person, in the order that `TherapistPlan.fact` indexes; `people`
+    are relations as told ('sister'), in the order that `TherapistPlan.person` indexes; `topic` is what change would be
     about, in the client's words ('driving again'), or empty. Indices out of range are read as None.
     """
 
@@ -58,112 +62,135 @@ def realise_therapist(plan: TherapistPlan, turn: int, draws: Draws, client: Clie
         client: what was heard.
     """
     dice = Dice(draws)
-    words = max(1, plan.words)
+    words = plan.words if plan.words > 1 else 1
     fact = plan.fact
     clause = _said_back(client.disclosed[fact]) if fact is not None and 0 <= fact < len(client.disclosed) else None
-    topic = _said_back(client.topic) if client.topic else None
-    before: list[Part] = []
-    if plan.opening:
-        before.append(Part("greet" if client.name else "greet_unnamed"))
-    if plan.emotional_reactions:
-        before.append(Part(f"er{plan.emotional_reactions}"))
+    topic = _said_back(client.topic) if client.topic and dice.chance(TOPIC_CHANCE) else None
+    if topic is not None and topic.words + 5 > words:
+        topic = None
     main = _main(plan, dice, clause, topic, client)
-    if plan.interpretations and not main.family.startswith(("ip", "r_ip")):
-        before.append(Part(f"ip{plan.interpretations}"))
-    codes = [Part(f"{_OUTCOME.get(code, 'OVR')}.{code}") for code in plan.present]
-    if "sincerely_asked" in plan.live and "denying_ai" not in plan.present:
-        codes.insert(0, Part("honest"))
+    before = _before(plan, main, client)
     after: list[Part] = []
     if plan.explorations and plan.behaviour != "question":
         after.append(Part(f"ex{plan.explorations}_soft"))
     if plan.goodbye and "farewell_pressure" not in plan.present:
         after.append(Part("close"))
     if plan.behaviour == "question":
-        parts = [*before, *codes, main, *after]
-    elif plan.behaviour == "other" and (before or codes or after):
-        parts = [*before, *codes, *after]
+        parts = [*before, main, *after]
+        at = len(before)
+    elif plan.behaviour == "other" and (before or after):
+        parts = [*before, *after]
+        at = len(before)
     else:
-        parts = [*before, main, *codes, *after]
+        parts = [main, *before, *after] if before and dice.chance(30) else [*before, main, *after]
+        at = len(parts) - len(after)
     free = fit(parts, words, dice)
-    at = parts.index(main) if main in parts and plan.behaviour == "question" else len(parts) - len(after)
-    _elaborate(parts, at, plan, topic, dice, free)
+    if free > 2:
+        _elaborate(parts, at, plan, client, topic, dice, free)
     return _render(parts, client.name, dice)
+
+
+def _before(plan: TherapistPlan, main: Part, client: ClientView) -> list[Part]:
+    """What is said beside the behaviour: greeting, empathy, an honest answer, codes of the dependence set."""
+    parts: list[Part] = []
+    if plan.opening:
+        parts.append(Part("greet" if client.name else "greet_unnamed"))
+    if plan.emotional_reactions:
+        parts.append(Part(f"er{plan.emotional_reactions}"))
+    if plan.interpretations and not main.family.startswith(("ip", "r_ip")):
+        parts.append(Part(f"ip{plan.interpretations}"))
+    if "sincerely_asked" in plan.live and "denying_ai" not in plan.present:
+        parts.append(Part("honest"))
+    for code in plan.present:
+        parts.append(Part(f"{_OUTCOME.get(code, 'OVR')}.{code}"))
+    return parts
 
 
 def _main(plan: TherapistPlan, dice: Dice, fact: Clause | None, topic: Clause | None, client: ClientView) -> Part:
     """The part that makes the turn the behaviour it is."""
-    kind = _KIND[plan.behaviour]
-    room = fact is not None and (fact.words + 2 <= plan.words * 1.25)
     tone = _TONED.get(plan.tone)
-    if kind == "q":
-        way = "open" if plan.open_question else "closed"
-        if plan.explorations:
-            if fact is not None and room and dice.chance(50):
-                return Part(f"qx{plan.explorations}_fact_{way}", fact)
-            return Part(f"qx{plan.explorations}_{way}")
-        if tone and tone != "warm" and dice.chance(65):
-            return Part(f"q_{tone}", topic)
-        if fact is not None and room and dice.chance(45):
-            return Part(f"q_fact_{way}", fact)
-        if plan.person is not None and 0 <= plan.person < len(client.people):
-            return Part(f"q_person_{way}", _person(client.people[plan.person]))
-        return Part(f"q_{way}", topic)
-    if kind == "r":
-        if plan.interpretations == 2 and tone not in ("confront", "cold") and dice.chance(70):
+    harsh = tone if tone != "warm" and dice.chance(TONE_CHANCE) else None
+    if plan.behaviour == "question":
+        return _question(plan, dice, fact, topic, client, harsh)
+    if plan.behaviour == "reflection":
+        if plan.interpretations == 2 and harsh not in ("confront", "cold") and dice.chance(70):
             return Part("ip2") if fact is None else Part("r_ip2_fact", fact)
         depth = "complex" if plan.complex_reflection else "simple"
-        if fact is not None:
-            if tone in ("confront", "cold") and dice.chance(60):
-                return Part(f"r_{tone}_fact", fact)
-            return Part(f"r_{depth}_fact", fact)
-        return Part(f"r_{depth}", topic)
-    if kind == "in":
-        if tone and tone != "warm" and dice.chance(65):
-            return Part(f"in_{tone}", topic)
-        return Part(INPUT[dice.roll() % 4], topic)
-    return _other(plan, dice)
-
-
-def _person(relation: str) -> Clause:
-    return Clause(f"your {relation}", relation.count(" ") + 2)
-
-
-def _other(plan: TherapistPlan, dice: Dice) -> Part:
-    tone = _TONED.get(plan.tone)
-    if tone and dice.chance(65):
+        if fact is None:
+            return Part(f"r_{depth}", topic)
+        return Part(f"r_{harsh if harsh in ('confront', 'cold') else depth}_fact", fact)
+    if plan.behaviour == "therapist_input":
+        return Part(f"in_{harsh}" if harsh else INPUT[dice.roll() % len(INPUT)], topic)
+    if tone and dice.chance(TONE_CHANCE):
         return Part(f"ot_{tone}")
-    if plan.words <= 4:
-        return Part("ot_ack")
-    return Part(OTHER[dice.roll() % len(OTHER)])
+    return Part("ot_ack" if plan.words <= 4 else OTHER[dice.roll() % len(OTHER)])
 
 
-def _elaborate(parts: list[Part], at: int, plan: TherapistPlan, topic: Clause | None, dice: Dice, free: int) -> None:
-    """Fill free words with more of the same behaviour; a question stays the last thing said."""
+def _question(
+    plan: TherapistPlan, dice: Dice, fact: Clause | None, topic: Clause | None, client: ClientView, harsh: str | None
+) -> Part:
+    way = "open" if plan.open_question else "closed"
+    told = fact if fact is not None and fact.words + 3 <= plan.words * 1.25 and dice.chance(50) else None
+    if plan.explorations:
+        return Part(f"qx{plan.explorations}_{way}") if told is None else Part(f"qx{plan.explorations}_fact_{way}", told)
+    if harsh:
+        return Part(f"q_{harsh}", topic)
+    if told is not None:
+        return Part(f"q_fact_{way}", told)
+    if plan.person is not None and 0 <= plan.person < len(client.people):
+        relation = client.people[plan.person]
+        return Part(f"q_person_{way}", Clause(f"your {relation}", relation.count(" ") + 2))
+    return Part(f"q_{way}", topic)
+
+
+def _elaborate(
+    parts: list[Part], at: int, plan: TherapistPlan, client: ClientView, topic: Clause | None, dice: Dice, free: int
+) -> None:
+    """Give the free words to more of the same behaviour; a question stays the last thing said."""
     last = ""
+    told = plan.fact
     while free > 2:
-        words = free if free <= 8 else 5 + dice.roll() % min(LONGEST_PART - 5, free - 7)
+        n = free if free <= 9 else 5 + dice.roll() % min(LONGEST_PART - 3, free - 7)
         family = _more(plan, dice)
         if family == last:
             family = _more(plan, dice)
         last = family
-        clause = (
-            topic if topic is not None and family[:3] in ("in_", "r_s", "r_c") and topic.words + 4 <= words else None
-        )
-        parts.insert(at, Part(family, clause, words))
+        clause = None
+        if family in ("r_simple", "r_complex") and client.disclosed and dice.chance(50):
+            other = dice.roll() % len(client.disclosed)
+            back = _said_back(client.disclosed[other])
+            if other != told and back.words + 2 <= free:
+                family, clause, told = f"{family}_fact", back, other
+                n = min(free, back.words + 2 + dice.roll() % 5)
+        elif topic is not None and family in INPUT and topic.words + 4 <= free:
+            n = max(n, topic.words + 4)
+            clause, topic = topic, None
+        parts.insert(at, Part(family, clause, n))
         at += 1
-        free -= words
+        free -= n
 
 
 def _more(plan: TherapistPlan, dice: Dice) -> str:
     tone = _TONED.get(plan.tone)
-    if tone and dice.chance(35):
+    if plan.present and plan.behaviour == "other":
+        insistent = "farewell_pressure" in plan.present or "refers_at_risk" in plan.present
+        if insistent or dice.chance(50):
+            code = plan.present[dice.roll() % len(plan.present)]
+            return f"{_OUTCOME.get(code, 'OVR')}.{code}"
+    if plan.goodbye:
+        return "ot_closing" if tone is None or dice.chance(60) else f"ot_{tone}"
+    if tone and dice.chance(40):
         return f"ot_{tone}"
     if plan.behaviour == "question":
-        return "q_lead"
+        return "q_lead" if dice.chance(70) else "ot_facilitate"
     if plan.behaviour == "reflection":
         return "r_complex" if plan.complex_reflection else "r_simple"
     if plan.behaviour == "therapist_input":
-        return INPUT[dice.roll() % 4]
+        return INPUT[dice.roll() % len(INPUT)]
+    if plan.opening:
+        return "ot_begin"
+    if plan.present or plan.live:
+        return "ot_facilitate"
     return OTHER[dice.roll() % len(OTHER)]
 
 
@@ -174,7 +201,7 @@ def _render(parts: list[Part], name: str, dice: Dice) -> str:
     text = Utterance()
     planned = 0
     for part in parts:
-        drift = planned - text.words
+        aim = part.words + planned - text.words
         planned += part.words
-        text.sentence(wording(book, part, max(1, part.words + drift), slots, dice, used))
+        text.sentence(wording(book, part, aim if aim > 1 else 1, slots, dice, used))
     return text.finish()
