@@ -159,7 +159,7 @@ def stacked(name: str, parts: Sequence[tuple[str, float, str]]) -> Markup:
             f'<rect x="{at:.2f}%" width="{max(width - 0.15, 0):.2f}%" height="100%"/></g>'
         )
         if width >= 12:
-            pieces.append(f'<text class="inside {css}" x="{at + width / 2:.2f}%" y="16">{width:.0f} %</text>')
+            pieces.append(f'<text class="inside {css}" x="{at + width / 2:.2f}%" y="50%" dy="4">{width:.0f} %</text>')
         at += width
     words = f"{name}: " + ", ".join(f"{label} {100 * share:.1f} %" for label, share, _ in parts)
     return Markup('<svg class="stacked" height="23" role="img"><title>{}</title>{}</svg>').format(
