@@ -114,10 +114,10 @@ def fork_server() -> Iterator[subprocess.Popen[str]]:
     server.wait()
 
 
-def run_in_child(server: subprocess.Popen[str], out: Path, kill_after: float | None) -> int:
+def run_in_child(server: subprocess.Popen[str], out: Path, kill_after: float | None, workers: int = 1) -> int:
     assert server.stdin is not None
     assert server.stdout is not None
-    server.stdin.write(f"{out}\n")
+    server.stdin.write(f"{out}\tlimits.workers={workers}\n")
     server.stdin.flush()
     child = int(server.stdout.readline())
     if kill_after is not None:
@@ -146,7 +146,9 @@ def test_kills_at_random_instants_lose_and_double_nothing(
         rounds += 1
         out = tmp_path / f"killed{rounds}"
         seen: set[tuple[str, int, int, str]] = set()
-        while (status := run_in_child(fork_server, out, instants.uniform(0, whole / 2))) != 0:
+        while (
+            status := run_in_child(fork_server, out, instants.uniform(0, whole / 2), instants.choice((1, 2, 3)))
+        ) != 0:
             assert status == -signal.SIGKILL
             kills += 1
             if (out / "journal").is_dir():

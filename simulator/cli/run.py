@@ -103,16 +103,14 @@ def run_one(content: Any, *, quiet: bool, sweeping: bool) -> dict[str, Any]:
     result = run_study(config, progress, lambda run: None if quiet else say(f"run: {run.path}"))
     if bar is not None:
         bar.close()
-    for line in result.torn:
+    for line in result.notes:
         say(line)
-    if result.set_aside:
-        say(f"{result.set_aside} records of an older writer were set aside")
     outcome: dict[str, Any] = {
         "run": str(result.run.path),
         "identity": result.run.identity,
         "courses": result.plan.size,
-        "ended": result.tally.ended + result.tally.skipped,
-        "failed": result.tally.failed,
+        "ended": result.tally.ended + result.tally.skipped - result.tally.failed_before,
+        "failed": result.tally.failed + result.tally.failed_before,
         "failures": result.tally.failures,
         "stopped_by": result.tally.stopped_by,
         "report": None,
@@ -149,7 +147,8 @@ def measure(folder: Path, coders: dict[str, dict[str, Any]], quiet: bool) -> Pat
 def _sentence(result: dict[str, Any]) -> str:
     done = f"{result['ended']} of {result['courses']} courses ended"
     if result["failed"]:
-        done += f", {result['failed']} failed ({', '.join(f'{k}: {v}' for k, v in result['failures'].items())})"
+        causes = ", ".join(f"{cause}: {count}" for cause, count in result["failures"].items()) or "in an earlier run"
+        done += f", {result['failed']} failed ({causes}); retry_failed=true takes them up again"
     if result["stopped_by"]:
         return f"{done}; stopped: {result['stopped_by']}; the same command goes on from here\nrun: {result['run']}"
     return f"{done}\nreport: {result['report']}"

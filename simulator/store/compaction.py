@@ -8,7 +8,7 @@ memory at a time.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ ROWS_PER_GROUP = 65536
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
+CoursesOf = Callable[[int, int], Iterable[Row]]
 
 
 def ranges_for(courses: int) -> int:
@@ -76,75 +77,72 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def compact(
+def units_of(courses: int, shards: int) -> int:
+    """How many parts of a dataset can be compacted apart from each other, each by itself."""
+    return min(ranges_for(courses), shards)
+
+
+def write_personas(run: RunFolder, personas: Iterable[Row]) -> None:
+    """Write the table `personas`."""
+    write_rows(run.dataset, "personas", sorted(personas, key=lambda row: str(row["persona_id"])))
+
+
+def compact_unit(
     run: RunFolder,
-    courses: Iterable[Row],
-    personas: Iterable[Row],
+    courses: int,
     shards: int,
+    rows_of: CoursesOf,
     instruments: Mapping[str, Instrument],
+    unit: int,
 ) -> None:
-    """Write all tables of a run from its journal.
+    """Write the files of one of `units_of(courses, shards)` parts of the dataset from the journal.
 
     Args:
         run: the run's folder.
-        courses: one row per planned course (columns of the table `courses` without `sessions` and `status`).
-        personas: rows of the table `personas`.
-        shards: number of shards of the run's plan.
+        courses: number of planned courses.
+        shards: number of shards of the run.
+        rows_of: `(range, ranges) ->` one row per planned course of a range of ids, sorted by id (columns of the table
+            `courses` without `sessions` and `status`).
         instruments: the instruments of the run by name, by which administrations are scored.
+        unit: which part.
 
     Raises:
         DamageError: a journal file is damaged.
     """
-    planned = sorted(courses, key=lambda row: str(row["course_id"]))
-    ranges = ranges_for(len(planned))
-    by_range: dict[int, list[Row]] = defaultdict(list)
-    for row in planned:
-        by_range[shard_of(row["course_id"], ranges)].append(row)
-    write_rows(run.dataset, "personas", sorted(personas, key=lambda row: str(row["persona_id"])))
-    histories = _HistoryReader(run, shards)
-    for index in range(ranges):
+    ranges, units = ranges_for(courses), units_of(courses, shards)
+    first = unit * shards // units
+    histories: dict[str, History] = {}
+    executions: list[tuple[Header, Execution]] = []
+    read_up_to = first
+    for index in range(unit * ranges // units, (unit + 1) * ranges // units):
+        needed = max(read_up_to, ((index + 1) * shards - 1) // ranges + 1)
+        for shard in range(read_up_to, needed):
+            reading = read_shard(run.journal, shard)
+            histories |= reading.histories
+            executions += reading.executions
+        read_up_to = needed
         rows: Rows = {name: [] for name in TABLES if name not in ("personas", "codings")}
-        for course in by_range[index]:
-            _add_course(rows, course, histories.of(course["course_id"]), instruments)
-        rows["executions"] = histories.executions(index, ranges)
-        for name, content in rows.items():
-            write_rows(run.dataset, name, content, f"part-{index:05d}")
-    _remove_stale_parts(run.dataset, ranges)
+        for course in rows_of(index, ranges):
+            name = str(course["course_id"])
+            _add_course(rows, course, histories.pop(name, History(name)), instruments)
+        rows["executions"] = _execution_rows(executions, index, ranges)
+        for table, content in rows.items():
+            write_rows(run.dataset, table, content, f"part-{index:05d}")
 
 
-def _remove_stale_parts(dataset: Path, ranges: int) -> None:
-    for path in dataset.glob("*/part-*.parquet"):
-        if path.parent.name not in ("personas", "codings") and int(path.stem.removeprefix("part-")) >= ranges:
-            path.unlink()
+def finish_compaction(run: RunFolder, courses: int) -> None:
+    """Remove the parts that a dataset of this size does not have."""
+    for path in run.dataset.glob("*/part-*.parquet"):
+        if path.parent.name not in ("personas", "codings"):
+            if int(path.stem.removeprefix("part-")) >= ranges_for(courses):
+                path.unlink()
 
 
-class _HistoryReader:
-    """Histories by course id, reading each shard once, in order."""
-
-    def __init__(self, run: RunFolder, shards: int) -> None:
-        self._run, self._shards = run, shards
-        self._shard = -1
-        self._histories: dict[str, History] = {}
-        self._executions: list[tuple[Header, Execution]] = []
-
-    def of(self, course: str) -> History:
-        self._read_up_to(shard_of(course, self._shards))
-        return self._histories.get(course) or History(course)
-
-    def _read_up_to(self, shard: int) -> None:
-        while self._shard < shard:
-            self._shard += 1
-            reading = read_shard(self._run.journal, self._shard)
-            self._histories = reading.histories
-            self._executions += reading.executions
-
-    def executions(self, index: int, ranges: int) -> list[Row]:
-        """The executions of one range of ids, sorted by place and time."""
-        self._read_up_to(((index + 1) * self._shards - 1) // ranges)
-        mine = [entry for entry in self._executions if shard_of(entry[1].course, ranges) == index]
-        self._executions = [entry for entry in self._executions if shard_of(entry[1].course, ranges) > index]
-        mine.sort(key=lambda entry: (entry[1].course, entry[1].session, entry[1].turn or 0, entry[1].started))
-        return [_execution_row(header, record) for header, record in mine]
+def _execution_rows(executions: list[tuple[Header, Execution]], index: int, ranges: int) -> list[Row]:
+    """The executions of one range of ids, sorted by place and time."""
+    mine = [entry for entry in executions if shard_of(entry[1].course, ranges) == index]
+    mine.sort(key=lambda entry: (entry[1].course, entry[1].session, entry[1].turn or 0, entry[1].started))
+    return [_execution_row(header, record) for header, record in mine]
 
 
 def _execution_row(header: Header, record: Execution) -> Row:

@@ -7,7 +7,7 @@ the record alone, by which a good line is known even where the one before it is 
 Guarantees:
 
 - a record handed to `append` has left the process when `append` returns: it survives `kill -9`;
-- every `sync_seconds` what was appended is synced to the device by a thread of its own, and at the latest on `close`;
+- a `Syncer` brings what was appended to the device every few seconds, off the event loop, and at the latest on `close`;
 - a file is created exclusively: two processes can never write the same one;
 - reading tells a *torn tail* (bad lines with nothing good after them: cut, kept aside, reported) from *damage* (a bad
   line with good lines after it: refused until the user asks for a repair).
@@ -46,14 +46,55 @@ def shard_of(course: str, shards: int) -> int:
     return int(course[:8], 16) * shards >> 32
 
 
+class Syncer:
+    """Syncs the files of a process to the device every `seconds`, in a thread of its own, and on `close`.
+
+    The thread starts with the first file; nothing of it runs in the event loop.
+    """
+
+    def __init__(self, seconds: float = 2.0) -> None:
+        self._seconds = seconds
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._writers: set[JournalWriter] = set()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, writer: "JournalWriter") -> None:
+        """Sync this writer's file from now on."""
+        with self._lock:
+            self._writers.add(writer)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="journal sync", daemon=True)
+                self._thread.start()
+
+    def _loop(self) -> None:
+        while not self._closing.wait(self._seconds):
+            self._sync_all()
+
+    def _sync_all(self) -> None:
+        with self._lock:
+            writers = list(self._writers)
+        for writer in writers:
+            writer.sync()
+
+    def close(self) -> None:
+        """Stop the thread and close all files, synced."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+        for writer in self._writers:
+            writer.close()
+        self._writers.clear()
+
+
 class JournalWriter:
-    """Appends records to one new file. Not shared between threads.
+    """Appends records to one new file.
 
     Raises:
         UserError: the file exists already (another writer), or the folder cannot be written.
     """
 
-    def __init__(self, path: Path, header: Header, sync_seconds: float = 2.0) -> None:
+    def __init__(self, path: Path, header: Header) -> None:
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except FileExistsError:
@@ -63,12 +104,9 @@ class JournalWriter:
         self.path = path
         self._last = b""
         self._size = 0
-        self._dirty = threading.Event()
-        self._closing = threading.Event()
-        self._sync_seconds = sync_seconds
-        self._syncer = threading.Thread(target=self._sync_loop, name=f"sync {path.name}", daemon=True)
+        self._dirty = False
+        self._closed = False
         self.append(header)
-        self._syncer.start()
 
     def append(self, record: Record) -> None:
         """Write one record. When this returns, the line is with the operating system.
@@ -88,23 +126,22 @@ class JournalWriter:
             raise
         self._size += len(line)
         self._last = total
-        self._dirty.set()
+        self._dirty = True
 
-    def _sync_loop(self) -> None:
-        while not self._closing.wait(self._sync_seconds):
-            if self._dirty.is_set():
-                self._dirty.clear()
-                os.fsync(self._fd)
+    def sync(self) -> None:
+        """Bring what was appended to the device, if there is anything new."""
+        if self._dirty and not self._closed:
+            self._dirty = False
+            os.fsync(self._fd)
 
     def close(self) -> None:
         """Sync and close. Further appends are errors."""
-        if self._closing.is_set():
+        if self._closed:
             return
-        self._closing.set()
-        self._syncer.join()
         try:
-            os.fsync(self._fd)
+            self.sync()
         finally:
+            self._closed = True
             os.close(self._fd)
 
 

@@ -48,7 +48,9 @@ class Limits(_Config):
     """What a run may use. `failure_rate` of the courses so far (once 20 have been tried) drains the run."""
 
     concurrency: Annotated[int, Field(ge=1)] = 64
-    """Courses in flight at once."""
+    """Courses in flight at once, over all workers."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes; by default as many as this process may use cores."""
     failure_rate: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
@@ -71,7 +73,8 @@ class StudyConfig(_Config):
     limits: Limits = Limits()
     out: str | None = None
     """Folder of the run; by default runs/<experiment>-<first 8 of the identity>."""
-    shards: Annotated[int, Field(ge=1, le=4096)] = 8
+    shards: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Journal files that can be written at once, a power of two; by default it follows from the number of courses."""
     retry_failed: bool = False
     """Take failed courses up again."""
     accept_code_change: bool = False
@@ -90,7 +93,7 @@ class StudyConfig(_Config):
                     f"instruments.{name}.respondent: '{choice.respondent}' is not in the cast"
                     f"{nearest(choice.respondent, self.session.roles)}"
                 )
-        if self.shards & (self.shards - 1):
+        if self.shards is not None and self.shards & (self.shards - 1):
             raise ValueError(f"shards: {self.shards} is no power of two")
         return self
 

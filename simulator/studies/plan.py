@@ -6,16 +6,19 @@ condition, persona, replicate and the root seed, so that adding a condition leav
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import UserError, nearest
 from simulator.personas.loading import load_persona_set
 from simulator.personas.schema import Persona
 from simulator.records.fingerprints import fingerprint
 from simulator.resources import resource_root
 from simulator.sessions.course import CourseSpec
 from simulator.studies.config import PersonaChoice, StudyConfig, resolve_path
-from simulator.errors import UserError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +33,69 @@ class Condition:
 
 @dataclass(slots=True)
 class Plan:
-    """The courses of a study."""
+    """The courses of a study. Courses are numbered in the plan's order and made when they are asked for."""
 
     config: StudyConfig
     personas: list[Persona]
     conditions: list[Condition]
+    _person_prints: list[str] = field(init=False)
+    _condition_prints: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._person_prints = [fingerprint(persona.model_dump(mode="json")) for persona in self.personas]
+        self._condition_prints = [fingerprint(condition.content) for condition in self.conditions]
 
     @property
     def size(self) -> int:
         """Number of courses."""
         return len(self.personas) * len(self.conditions) * self.config.replicates
 
+    def _place(self, number: int) -> tuple[int, int, int]:
+        rest, condition = divmod(number, len(self.conditions))
+        persona, replicate = divmod(rest, self.config.replicates)
+        return persona, replicate, condition
+
+    def course_id(self, number: int) -> str:
+        """The id of a course: a hash of its own condition, persona, replicate and the root seed."""
+        persona, replicate, condition = self._place(number)
+        own = [self._condition_prints[condition], self._person_prints[persona], replicate, self.config.seed]
+        return fingerprint(own)
+
+    def spec(self, number: int) -> CourseSpec:
+        """The course with a number from 0 to `size` - 1."""
+        place, replicate, cell = self._place(number)
+        persona, condition = self.personas[place], self.conditions[cell]
+        course = self.course_id(number)
+        shared = fingerprint([self._person_prints[place], replicate, self.config.seed])
+        pairing_key = shared if self.config.pairing == "persona" else course
+        return CourseSpec(course, pairing_key, condition.name, condition.arm, condition.chairs, persona, replicate)
+
     def courses(self) -> Iterator[CourseSpec]:
         """All courses, in the plan's order, one at a time."""
-        for persona in self.personas:
-            person = fingerprint(persona.model_dump(mode="json"))
-            for replicate in range(self.config.replicates):
-                for condition in self.conditions:
-                    own = {
-                        "condition": condition.content,
-                        "persona": person,
-                        "replicate": replicate,
-                        "seed": self.config.seed,
-                    }
-                    course = fingerprint(own)
-                    shared = fingerprint({key: own[key] for key in ("persona", "replicate", "seed")})
-                    yield CourseSpec(
-                        course, shared if self.config.pairing == "persona" else course, condition.name, condition.arm,
-                        condition.chairs, persona, replicate,
-                    )  # fmt: skip
+        return map(self.spec, range(self.size))
+
+    def index(self) -> "PlanIndex":
+        """The courses sorted by id, 40 bytes each."""
+        ids = np.fromiter((self.course_id(number) for number in range(self.size)), dtype="S32", count=self.size)
+        order = np.argsort(ids, kind="stable")
+        return PlanIndex(self, ids[order], order)
+
+
+@dataclass(slots=True)
+class PlanIndex:
+    """A plan's courses in the order of their ids, in which shards and ranges of the dataset are contiguous."""
+
+    plan: Plan
+    ids: npt.NDArray[np.bytes_]
+    numbers: npt.NDArray[np.int64]
+
+    def within(self, part: int, parts: int) -> Iterator[CourseSpec]:
+        """The courses of one of `parts` equal ranges of ids (`parts` a power of two), sorted by id."""
+        low, high = (f"{bound * 2**32 // parts:08x}".encode() for bound in (part, part + 1))
+        first = int(np.searchsorted(self.ids, low))
+        last = len(self.ids) if part + 1 == parts else int(np.searchsorted(self.ids, high))
+        for position in range(first, last):
+            yield self.plan.spec(int(self.numbers[position]))
 
 
 def load_personas(choice: PersonaChoice, seed: int) -> list[Persona]:

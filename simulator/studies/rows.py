@@ -1,9 +1,10 @@
 """What a plan itself contributes to the dataset: one row per persona and per planned course."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from simulator.records.fingerprints import canonical, fingerprint
+from simulator.sessions.course import CourseSpec
 from simulator.studies.plan import Plan
 
 Row = dict[str, Any]
@@ -29,9 +30,9 @@ def persona_rows(plan: Plan) -> Iterator[Row]:
         }
 
 
-def course_rows(plan: Plan, origin: str) -> Iterator[Row]:
+def course_rows(specs: Iterable[CourseSpec], origin: str) -> Iterator[Row]:
     """Rows of the table `courses`, without what only the journal knows."""
-    for spec in plan.courses():
+    for spec in specs:
         yield {
             "course_id": spec.course,
             "condition": spec.condition,

@@ -1,14 +1,12 @@
 """Runs a study into a folder, or continues it: the guarantee first.
 
-After any interruption (kill -9 included) the same command continues the run: courses that ended are left alone, courses in
-flight go on from their last finished turn, and the final tables are those of an uninterrupted run.
+After any interruption (kill -9 included) the same command continues the run: courses that ended are left alone, courses
+in flight go on from their last finished turn, and the final tables are those of an uninterrupted run.
 """
 
-import asyncio
-import os
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,20 @@ import simulator
 from simulator.agents.seating import ChairFactory
 from simulator.errors import UserError
 from simulator.instruments.loading import load_instrument
-from simulator.records.history import History
-from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Header
+from simulator.instruments.schema import Instrument
 from simulator.sessions.administration import check_choice
 from simulator.sessions.course import CourseSetting
-from simulator.store.compaction import compact
-from simulator.store.histories import ShardReading, read_shard
-from simulator.store.journal import JournalWriter, cut_tail, shard_of
-from simulator.store.leases import Lease
+from simulator.store.compaction import compact_unit, finish_compaction, units_of, write_personas
 from simulator.store.runs import RUN_FILE, RunFolder, create_run, open_run
 from simulator.studies.config import StudyConfig
 from simulator.studies.identity import code_version, difference, identity_components, identity_of
 from simulator.studies.plan import Plan, make_plan
-from simulator.studies.scheduler import Drain, Tally, run_courses
 from simulator.studies.rows import course_rows, persona_rows
+from simulator.studies.scheduler import Tally
+from simulator.studies.workers import in_processes, run_in_workers, workers_for
+
+COURSES_PER_SHARD = 1024
+FEWEST_SHARDS = 8
 
 
 @dataclass(slots=True)
@@ -39,15 +37,21 @@ class RunResult:
     run: RunFolder
     plan: Plan
     tally: Tally
-    torn: list[str]
-    """One line for each torn tail that was cut and kept aside."""
-    set_aside: int
-    """Records of an older writer that do not count."""
+    notes: list[str]
+    """One line for each torn tail that was cut and for records that were set aside."""
 
     @property
     def finished(self) -> bool:
         """No course is left to run (failed ones aside)."""
         return self.tally.stopped_by is None
+
+
+def shards_for(courses: int) -> int:
+    """Number of shards (a power of two) of a run with so many courses, unless the configuration says otherwise."""
+    shards = FEWEST_SHARDS
+    while shards * COURSES_PER_SHARD < courses:
+        shards *= 2
+    return min(shards, 4096)
 
 
 def default_folder(config: StudyConfig, identity: str) -> Path:
@@ -94,7 +98,7 @@ def _meta(plan: Plan, components: dict[str, Any], identity: str) -> dict[str, An
         "code_version": code_version(),
         "created_by": f"dyad {simulator.__version__}",
         "origin": origin_of(config),
-        "shards": config.shards,
+        "shards": config.shards or shards_for(plan.size),
         "design": {
             "personas": len(plan.personas),
             "population": config.personas.population,
@@ -117,58 +121,6 @@ def origin_of(config: StudyConfig) -> str:
     return "scripted" if scripted else "model"
 
 
-class _Journals:
-    """The shards of a run that this process writes: leased, read, and one new file each, made when first needed."""
-
-    def __init__(self, run: RunFolder, shards: int) -> None:
-        self._run = run
-        self.readings: list[ShardReading] = []
-        self._leases: list[Lease] = []
-        self._writers: dict[int, JournalWriter] = {}
-        self.torn: list[str] = []
-        run.journal.mkdir(exist_ok=True)
-        try:
-            for shard in range(shards):
-                self._leases.append(Lease(run.journal, shard))
-            for shard in range(shards):
-                reading = read_shard(run.journal, shard)
-                self._cut_tails(reading)
-                self.readings.append(reading)
-        except BaseException:
-            self.close()
-            raise
-
-    def _cut_tails(self, reading: ShardReading) -> None:
-        for file in reading.torn:
-            aside = cut_tail(file)
-            self.torn.append(f"{file.path}: a torn tail of {len(file.tail)} bytes was cut and kept in {aside}")
-
-    @property
-    def histories(self) -> dict[str, History]:
-        """All courses that the journal knows."""
-        return {course: history for reading in self.readings for course, history in reading.histories.items()}
-
-    def append_for(self, course: str) -> Callable[[CourseRecord], None]:
-        """The journal that a course is written to."""
-        shard = shard_of(course, len(self._leases))
-        writer = self._writers.get(shard)
-        if writer is None:
-            attempt = self.readings[shard].last_attempt + 1
-            header = Header(
-                JOURNAL_FORMAT, self._run.identity, code_version(), shard, attempt, socket.gethostname(), os.getpid()
-            )
-            writer = JournalWriter(self._run.journal / f"{shard:04d}.{attempt}.jsonl", header)
-            self._writers[shard] = writer
-        return writer.append
-
-    def close(self) -> None:
-        """Sync and close all files, give the leases back."""
-        for writer in self._writers.values():
-            writer.close()
-        for lease in self._leases:
-            lease.release()
-
-
 def run_study(
     config: StudyConfig,
     progress: Callable[[Tally, Plan], None] = lambda tally, plan: None,
@@ -185,33 +137,39 @@ def run_study(
         UserError: the configuration, the folder or the journal does not permit it; nothing was changed.
     """
     plan = make_plan(config)
+    setting = _setting(config)
+    instruments = _instruments(config)
+    run = open_or_create(plan)
+    started(run)
+    index = plan.index()
+    shards = int(run.meta["shards"])
+    workers = workers_for(config.limits.workers, plan.size, shards)
+    tally, notes = run_in_workers(run, index, shards, setting, config, workers, lambda tally: progress(tally, plan))
+    if tally.stopped_by is None:
+        origin = origin_of(config)
+
+        def rows(part: int, parts: int) -> Iterator[dict[str, Any]]:
+            return course_rows(index.within(part, parts), origin)
+
+        write_personas(run, persona_rows(plan))
+        compact_one = partial(compact_unit, run, plan.size, shards, rows, instruments)
+        in_processes(compact_one, units_of(plan.size, shards), workers)
+        finish_compaction(run, plan.size)
+    return RunResult(run, plan, tally, notes)
+
+
+def _setting(config: StudyConfig) -> CourseSetting:
     factories = {
         (role, name): ChairFactory(role, name, option)
         for role, options in config.options.items()
         if role in config.session.roles
         for name, option in options.items()
     }
+    return CourseSetting(config.session, factories, list(config.instruments.values()), lambda: False)
+
+
+def _instruments(config: StudyConfig) -> dict[str, Instrument]:
     for choice in config.instruments.values():
         check_choice(choice)
-    run = open_or_create(plan)
-    started(run)
-    drain = Drain()
-    setting = CourseSetting(config.session, factories, list(config.instruments.values()), drain.asked)
-    shards = int(run.meta["shards"])
-    journals = _Journals(run, shards)
-    try:
-        tally = asyncio.run(
-            run_courses(
-                plan.courses(), setting, journals.histories, journals.append_for, drain, config.limits.concurrency,
-                config.limits.failure_rate, config.retry_failed, lambda tally: progress(tally, plan),
-            )
-        )  # fmt: skip
-    finally:
-        journals.close()
-    result = RunResult(run, plan, tally, journals.torn, sum(reading.set_aside for reading in journals.readings))
-    if result.finished:
-        origin = origin_of(config)
-        chosen = [load_instrument(choice.instrument) for choice in config.instruments.values()]
-        instruments = {instrument.name: instrument for instrument in chosen}
-        compact(run, course_rows(plan, origin), persona_rows(plan), shards, instruments)
-    return result
+    chosen = [load_instrument(choice.instrument) for choice in config.instruments.values()]
+    return {instrument.name: instrument for instrument in chosen}

@@ -9,20 +9,18 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from simulator.errors import SessionError
-from simulator.records.history import History
 from simulator.records.journal_records import CourseRecord, Failed, Opened
-from simulator.sessions.course import CourseSetting, CourseSpec, run_course
+from simulator.sessions.course import CourseSetting, run_course
 from simulator.sessions.engine import Drained
+from simulator.studies.shards import Work
 
 DRAIN_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 FAILURES_ARE_JUDGED_AFTER = 20
 _YIELD_EVERY_SECONDS = 0.05
-
-Append = Callable[[CourseRecord], None]
 
 
 @dataclass(slots=True)
@@ -32,6 +30,8 @@ class Tally:
     ended: int = 0
     failed: int = 0
     skipped: int = 0
+    """Courses that had ended, or failed, before."""
+    failed_before: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     stopped_by: str | None = None
 
@@ -39,6 +39,22 @@ class Tally:
     def tried(self) -> int:
         """Courses that were taken up and did not have to wait for a later run."""
         return self.ended + self.failed
+
+
+    def note_failure(self, cause: str) -> None:
+        """Count a course that failed, by its cause."""
+        self.failed += 1
+        self.failures[cause] = self.failures.get(cause, 0) + 1
+
+    def add(self, other: "Tally") -> None:
+        """Take in the tally of another process."""
+        self.ended += other.ended
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.failed_before += other.failed_before
+        for cause, count in other.failures.items():
+            self.failures[cause] = self.failures.get(cause, 0) + count
+        self.stopped_by = self.stopped_by or other.stopped_by
 
 
 @dataclass(slots=True)
@@ -57,10 +73,8 @@ class Drain:
 
 
 async def run_courses(
-    specs: Iterator[CourseSpec],
+    work: Iterator[Work],
     setting: CourseSetting,
-    histories: Mapping[str, History],
-    append_for: Callable[[str], Append],
     drain: Drain,
     concurrency: int,
     failure_rate: float,
@@ -70,10 +84,8 @@ async def run_courses(
     """Run all courses that have not ended.
 
     Args:
-        specs: the courses, lazily.
+        work: the courses with their histories, lazily.
         setting: what they share.
-        histories: what the journal already holds, by course id.
-        append_for: gives the journal of a course.
         drain: asked between two turns.
         concurrency: courses in flight at once.
         failure_rate: once 20 courses have been tried, a larger share of failures drains the run.
@@ -81,14 +93,14 @@ async def run_courses(
         progress: told after every course.
     """
     tally = Tally()
-    waiting = _to_do(specs, histories, retry_failed, tally)
+    waiting = _to_do(work, retry_failed, tally)
 
-    async def work() -> None:
+    async def take_courses() -> None:
         last_yield = time.monotonic()
-        for spec in waiting:
+        for item in waiting:
             if drain.asked():
                 return
-            await _one(spec, setting, histories.get(spec.course), append_for(spec.course), tally, drain)
+            await _one(item, setting, tally, drain)
             _judge_failures(tally, failure_rate, drain)
             progress(tally)
             if time.monotonic() - last_yield > _YIELD_EVERY_SECONDS:
@@ -96,26 +108,29 @@ async def run_courses(
                 last_yield = time.monotonic()
 
     with _signals(drain):
-        await asyncio.gather(*(work() for _ in range(concurrency)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(concurrency):
+                    group.create_task(take_courses())
+        except BaseExceptionGroup as several:  # the first cause is what the user has to know
+            raise several.exceptions[0] from None
     tally.stopped_by = drain.reason
     return tally
 
 
-def _to_do(
-    specs: Iterator[CourseSpec], histories: Mapping[str, History], retry_failed: bool, tally: Tally
-) -> Iterator[CourseSpec]:
-    for spec in specs:
-        history = histories.get(spec.course)
+def _to_do(work: Iterator[Work], retry_failed: bool, tally: Tally) -> Iterator[Work]:
+    for item in work:
+        history = item.history
         if history is not None and (history.ended or (history.failure is not None and not retry_failed)):
             tally.skipped += 1
+            tally.failed_before += history.failure is not None
             continue
-        yield spec
+        yield item
 
 
-async def _one(
-    spec: CourseSpec, setting: CourseSetting, history: History | None, append: Append, tally: Tally, drain: Drain
-) -> None:
-    past = history.standing if history is not None else []
+async def _one(item: Work, setting: CourseSetting, tally: Tally, drain: Drain) -> None:
+    spec, append = item.spec, item.append
+    past = item.history.standing if item.history is not None else []
     last = [0, 0]
 
     def journal(record: CourseRecord) -> None:
@@ -125,18 +140,17 @@ async def _one(
 
     try:
         append(Opened(spec.course, len(past)))
-        await run_course(spec, setting, past, journal)
-    except Drained:
-        return
+        try:
+            await run_course(spec, setting, past, journal)
+        except Drained:
+            return
+        except SessionError as error:
+            append(Failed(spec.course, last[0], last[1], error.boundary, error.kind, str(error)))
+            tally.note_failure(f"{error.boundary}: {error.kind}")
+        else:
+            tally.ended += 1
     except OSError as error:  # agents' own errors never come through here: the journal cannot be written
         drain.ask(f"the journal cannot be written ({error.strerror}); make room, then run the same command again")
-    except SessionError as error:
-        append(Failed(spec.course, last[0], last[1], error.boundary, error.kind, str(error)))
-        tally.failed += 1
-        cause = f"{error.boundary}: {error.kind}"
-        tally.failures[cause] = tally.failures.get(cause, 0) + 1
-    else:
-        tally.ended += 1
 
 
 def _judge_failures(tally: Tally, failure_rate: float, drain: Drain) -> None:

@@ -1,0 +1,114 @@
+"""The shards that one process writes: leased, read when their turn comes, and one new file each.
+
+Histories are read shard by shard and forgotten course by course, so memory does not grow with the run.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from simulator.records.history import History
+from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Header
+from simulator.sessions.course import CourseSpec
+from simulator.store.histories import read_shard
+from simulator.store.journal import JournalWriter, Syncer, cut_tail
+from simulator.store.leases import Lease
+from simulator.store.runs import RunFolder
+from simulator.studies.identity import code_version
+from simulator.studies.plan import PlanIndex
+
+Append = Callable[[CourseRecord], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One course to take up: where it stands and where it is written."""
+
+    spec: CourseSpec
+    history: History | None
+    append: Append
+
+
+@dataclass(slots=True)
+class ShardWriter:
+    """All shards of one process.
+
+    Args:
+        run: the run's folder.
+        index: the plan's courses by id.
+        shards: number of shards of the run.
+        mine: the shards that this process writes.
+
+    Raises:
+        UserError: another living process writes one of them.
+    """
+
+    run: RunFolder
+    index: PlanIndex
+    shards: int
+    mine: Sequence[int]
+    notes: list[str] = field(default_factory=list)
+    """One line for each torn tail that was cut, and for records that were set aside."""
+    _leases: list[Lease] = field(default_factory=list)
+    _syncer: Syncer = field(default_factory=Syncer)
+
+    def __enter__(self) -> "ShardWriter":
+        self.run.journal.mkdir(exist_ok=True)
+        try:
+            for shard in self.mine:
+                self._leases.append(Lease(self.run.journal, shard))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._syncer.close()
+        for lease in self._leases:
+            lease.release()
+        self._leases.clear()
+
+    def touch(self) -> None:
+        """Show other hosts that this process lives."""
+        for lease in self._leases:
+            lease.touch()
+
+    def work(self) -> Iterator[Work]:
+        """The courses of all shards in order, each with what the journal holds of it.
+
+        Raises:
+            DamageError: a journal file is damaged.
+        """
+        for shard in self.mine:
+            reading = read_shard(self.run.journal, shard)
+            for file in reading.torn:
+                aside = cut_tail(file)
+                self.notes.append(f"{file.path}: a torn tail of {len(file.tail)} bytes was cut and kept in {aside}")
+            if reading.set_aside:
+                self.notes.append(f"shard {shard}: {reading.set_aside} records of an older writer were set aside")
+            file_of_shard = _LazyFile(self, shard, reading.last_attempt + 1)
+            for spec in self.index.within(shard, self.shards):
+                yield Work(spec, reading.histories.pop(spec.course, None), file_of_shard.append)
+
+    def open_file(self, shard: int, attempt: int) -> JournalWriter:
+        """A new file for one shard, synced with the others."""
+        header = Header(
+            JOURNAL_FORMAT, self.run.identity, code_version(), shard, attempt, socket.gethostname(), os.getpid()
+        )
+        writer = JournalWriter(self.run.journal / f"{shard:04d}.{attempt}.jsonl", header)
+        self._syncer.watch(writer)
+        return writer
+
+
+class _LazyFile:
+    """A shard's journal file, made when the first record is written: a finished shard leaves no empty attempt."""
+
+    def __init__(self, shards: ShardWriter, shard: int, attempt: int) -> None:
+        self._shards, self._shard, self._attempt = shards, shard, attempt
+        self._writer: JournalWriter | None = None
+
+    def append(self, record: CourseRecord) -> None:
+        if self._writer is None:
+            self._writer = self._shards.open_file(self._shard, self._attempt)
+        self._writer.append(record)
