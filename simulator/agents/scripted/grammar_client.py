@@ -140,7 +140,8 @@ def _begin(parts: list[Part], voice: Voice, dice: Dice, words: int, free: int) -
         if first.clause is not None:
             first.words, first.fixed = first.clause.words, True
         tight = tight and dice.chance(40)
-    if tight and free < 3:
+    framed = alone and first.clause is not None and first.words <= first.clause.words + 4 and not first.fixed
+    if (tight or (framed and dice.chance(65))) and free < 3:
         tail = dice.chance(50)
         parts.append(Part("tag" if tail else "after_fact", None, 1 + dice.roll() % 3, tail=tail, fixed=True))
         return 0

@@ -27,7 +27,8 @@ _AND_I = re.compile(
 )
 _ME_AND = re.compile(r"\bme and ((?:my|our) [\w-]+|[A-Z][\w-]+)")
 _TOKEN = re.compile(
-    r"\b(?:I'm|I've|I'd|I'll|we're|we've|we'd|we'll|I|me|mine|myself|my|we|us|ours|ourselves|our)\b", re.IGNORECASE
+    r"\b(?:I'm|I've|I'd|I'll|we're|we've|we'd|we'll|I|me|(?<!\bthe )(?<!\ba )mine|myself|my|we|us|ours|ourselves|our)\b",
+    re.IGNORECASE,
 )
 _NEW_SUBJECT = re.compile(r"\b(?:he|she|it|they|that|this|there|who|which|my [\w-]+|the [\w-]+)\b", re.IGNORECASE)
 
@@ -44,6 +45,24 @@ def _shared(match: re.Match[str]) -> str:
 
 def _token(match: re.Match[str]) -> str:
     return _WORDS[match[0].lower()]
+
+
+_CUT = re.compile(r" (?:because|but|when|and|since|although|so (?=you\b|I\b|they\b|he\b|she\b|it\b|we\b)) ?")
+
+
+@lru_cache(maxsize=16384)
+def first_clause(text: str) -> str:
+    """The statement up to its first conjunction, where that leaves a statement; otherwise the whole.
+
+    'I have a shop to run and I eat standing' gives 'I have a shop to run'.
+    """
+    match = _CUT.search(text)
+    if match is None:
+        return text
+    head = text[: match.start()].rstrip(",")
+    words = head.split()
+    whole = len(words) >= 5 or (len(words) >= 3 and words[0] in ("I", "you", "we", "they", "he", "she", "it"))
+    return head if whole else text
 
 
 @lru_cache(maxsize=16384)

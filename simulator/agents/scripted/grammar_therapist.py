@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.agents.scripted.grammar_layout import LONGEST_PART, Part, fit, wording
-from simulator.agents.scripted.grammar_person import to_second_person
+from simulator.agents.scripted.grammar_person import first_clause, to_second_person
 from simulator.agents.scripted.grammar_phrases import Phrasebook
 from simulator.agents.scripted.grammar_speech import Clause, Dice, Utterance
 from simulator.agents.scripted.plan import DEPENDENCE_A, DEPENDENCE_B, TherapistPlan
@@ -52,6 +52,15 @@ def _said_back(text: str) -> Clause:
     return Clause(clause, clause.count(" ") + 1)
 
 
+def _pick_up(text: str, words: int) -> Clause | None:
+    """The disclosure as it is said back in a turn of `words` words: whole, its first clause, or not at all."""
+    room = 1.25 * words - 1
+    clause = _said_back(text)
+    if clause.words > room:
+        clause = _said_back(first_clause(text))
+    return clause if clause.words <= room + 2 else None
+
+
 def realise_therapist(plan: TherapistPlan, turn: int, draws: Draws, client: ClientView) -> str:
     """The therapist's turn as text.
 
@@ -64,7 +73,7 @@ def realise_therapist(plan: TherapistPlan, turn: int, draws: Draws, client: Clie
     dice = Dice(draws)
     words = plan.words if plan.words > 1 else 1
     fact = plan.fact
-    clause = _said_back(client.disclosed[fact]) if fact is not None and 0 <= fact < len(client.disclosed) else None
+    clause = _pick_up(client.disclosed[fact], words) if fact is not None and 0 <= fact < len(client.disclosed) else None
     topic = _said_back(client.topic) if client.topic and dice.chance(TOPIC_CHANCE) else None
     if topic is not None and topic.words + 5 > words:
         topic = None
@@ -121,7 +130,7 @@ def _main(plan: TherapistPlan, dice: Dice, fact: Clause | None, topic: Clause | 
         return Part(f"r_{harsh if harsh in ('confront', 'cold') else depth}_fact", fact)
     if plan.behaviour == "therapist_input":
         return Part(f"in_{harsh}" if harsh else INPUT[dice.roll() % len(INPUT)], topic)
-    if tone and dice.chance(TONE_CHANCE):
+    if tone and plan.words > 2 and dice.chance(TONE_CHANCE):
         return Part(f"ot_{tone}")
     return Part("ot_ack" if plan.words <= 4 else OTHER[dice.roll() % len(OTHER)])
 
