@@ -12,12 +12,15 @@ def main(arguments: Sequence[str]) -> int:
     parser = OneLineParser("dyad report", description=__doc__)
     parser.add_argument("run", type=Path, help="a folder that `dyad run` or `dyad import` made")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object; writes nothing")
+    parser.add_argument(
+        "--humans", type=Path, help="human transcripts to tell the run's clients from: an imported run or an AnnoMI CSV file"
+    )
     options = parser.parse_args(arguments)
     from simulator.analysis.summary import summarise
     from simulator.reporting.writing import report_run
 
     if options.json:
-        show_json(summarise(options.run))
+        show_json(summarise(options.run, options.humans))
     else:
-        show(f"report: {report_run(options.run)}")
+        show(f"report: {report_run(options.run, options.humans)}")
     return 0
