@@ -17,10 +17,13 @@ COMMANDS = {
     "status": "how far a run is, and whether its journal is sound",
     "report": "write report.html, or print its figures",
     "import": "bring human transcripts into the same tables",
+    "export": "write a run for other tools: chat JSONL, Hugging Face, Inspect, CSV",
     "code": "apply coders to a stored or imported run",
     "personas": "check and describe persona sets",
     "instruments": "list instruments, score answers",
     "codebooks": "list and check codebooks",
+    "serve": "start vLLM replicas, or a mock server",
+    "bench": "benchmarks of the engine, the HTTP layer and coders",
     "coverage": "how often intervals cover the planted truth",
 }
 """Subcommands by name; each is the module `simulator.cli.<name>` with `main(arguments) -> exit code`."""

@@ -1,0 +1,272 @@
+"""Replicas as processes: started, watched, started again, drained.
+
+The endpoint file holds exactly the replicas that answer `/health`: one that dies or falls silent leaves it at once, so
+that runs spill to the others, and comes back once it answers again. On SIGTERM or Ctrl-C the file is emptied first,
+then requests in flight get time to end, then servers are told to stop; a second signal stops them at once.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from simulator.errors import UserError
+from simulator.serving.commands import ReplicaPlan
+from simulator.serving.endpoint_file import Endpoint, EndpointFile
+from simulator.serving.settings import ServingSettings
+
+PROBE_SECONDS = 1.0
+SILENT_AFTER = 5
+"""Probes without an answer, in a row, after which a replica that was ready leaves the endpoint file."""
+_BUSY = re.compile(r"^vllm:num_requests_(?:running|waiting)\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class _Replica:
+    plan: ReplicaPlan
+    log: Path
+    process: asyncio.subprocess.Process | None = None
+    starts: int = 0
+    ready: bool = False
+    ever_ready: bool = False
+    silent: int = 0
+
+
+class Supervisor:
+    """Keeps replicas running until it is told to stop.
+
+    Args:
+        plans: what to start.
+        settings: how long things may take, and whether to restart.
+        endpoints: where ready replicas are named.
+        tell: gets one line about each thing that happens.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[ReplicaPlan],
+        settings: ServingSettings,
+        endpoints: EndpointFile,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._settings, self._endpoints, self._tell = settings, endpoints, tell
+        logs = Path(settings.logs)
+        try:
+            logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"serving.logs: cannot make {logs} ({error.strerror})") from None
+        self._replicas = [_Replica(plan, logs / f"replica-{plan.index}.log") for plan in plans]
+        self._stop = asyncio.Event()
+        self._signals = 0
+        self._all_ready_said = False
+
+    async def run(self) -> int:
+        """Until all have ended (1) or the drain is over (0).
+
+        Raises:
+            UserError: a replica ended before it was ever ready, and is not to be restarted; the others are stopped.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        try:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
+                keepers = [asyncio.create_task(self._keep(replica, http)) for replica in self._replicas]
+                stopping = asyncio.create_task(self._stop.wait())
+                teller = asyncio.create_task(self._tell_waiting())
+                await self._until_over(keepers, stopping)
+                asked = self._signals > 0
+                self._stop.set()
+                await self._drain(http)
+                for task in (*keepers, stopping, teller):
+                    task.cancel()
+                ends = await asyncio.gather(*keepers, stopping, teller, return_exceptions=True)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+            self._endpoints.close()
+        for end in ends:
+            if isinstance(end, UserError):
+                raise end
+        return 0 if asked else 1
+
+    async def _until_over(self, keepers: Sequence[asyncio.Task[None]], stopping: asyncio.Task[bool]) -> None:
+        """Until a signal comes, a replica turns out not to start, or none is left."""
+        pending: set[asyncio.Task[Any]] = {*keepers, stopping}
+        while not self._stop.is_set() and any(not keeper.done() for keeper in keepers):
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if any(task.exception() is not None for task in done):
+                return
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        self._stop.set()
+        if self._signals > 1:
+            self._kill_all()
+
+    async def _keep(self, replica: _Replica, http: aiohttp.ClientSession) -> None:
+        """Run one replica, again and again where it is to be restarted."""
+        while True:
+            await self._start(replica)
+            assert replica.process is not None
+            prober = asyncio.create_task(self._probe(replica, http))
+            code = await replica.process.wait()
+            prober.cancel()
+            _end_group(replica.process.pid)  # a server's own children do not outlive it
+            was_ready, replica.ready = replica.ready, False
+            self._endpoints.remove(replica.plan.index)
+            if self._stop.is_set():
+                return
+            ended = f"replica {replica.plan.index} ended ({_how(code)})"
+            if not was_ready:
+                ended += f" before it was ready: {_last_words(replica.log)}"
+            ended += f"; log: {replica.log}"
+            if not replica.ever_ready:
+                raise UserError(ended)
+            if not self._settings.restart:
+                self._tell(ended)
+                return
+            pause = min(60.0, 2.0 ** min(replica.starts, 6) / 2)
+            self._tell(f"{ended}; starting it again in {pause:g} s")
+            await asyncio.sleep(pause)
+
+    async def _start(self, replica: _Replica) -> None:
+        replica.starts += 1
+        plan = replica.plan
+        with replica.log.open("ab") as log:
+            log.write(f"$ {plan.shell_line()}\n".encode())
+            log.flush()
+            try:
+                replica.process = await asyncio.create_subprocess_exec(
+                    *plan.command,
+                    env={**os.environ, **plan.env},
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=asyncio.subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise UserError(f"cannot run {plan.command[0]} ({error.strerror}); set serving.python") from None
+
+    async def _probe(self, replica: _Replica, http: aiohttp.ClientSession) -> None:
+        """Follow a replica's health: into the endpoint file, out of it, and in again."""
+        assert replica.process is not None
+        started, once_ready = time.monotonic(), False
+        while True:
+            well = await self._answers(replica, http)
+            replica.silent = 0 if well else replica.silent + 1
+            if well and not replica.ready and not self._stop.is_set():
+                replica.ready = replica.ever_ready = once_ready = True
+                self._endpoints.add(
+                    Endpoint(replica.plan.url, replica.plan.model, replica.plan.index, replica.process.pid)
+                )
+                took = time.monotonic() - started
+                self._tell(f"replica {replica.plan.index} is ready after {took:.0f} s: {replica.plan.url}")
+                self._say_all_ready()
+            elif replica.ready and replica.silent >= SILENT_AFTER:
+                replica.ready = False
+                self._endpoints.remove(replica.plan.index)
+                self._tell(f"replica {replica.plan.index} does not answer; it is out of {self._endpoints.path}")
+            elif not once_ready and time.monotonic() - started > self._settings.ready_seconds:
+                self._tell(
+                    f"replica {replica.plan.index} is not ready after {self._settings.ready_seconds:g} s; stopped"
+                )
+                _end_group(replica.process.pid)
+                return
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _answers(self, replica: _Replica, http: aiohttp.ClientSession) -> bool:
+        try:
+            async with http.get(f"{replica.plan.local}/health") as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
+
+    def _say_all_ready(self) -> None:
+        if not self._all_ready_said and all(replica.ready for replica in self._replicas):
+            self._all_ready_said = True
+            self._tell(f"all {len(self._replicas)} ready: dyad run model.endpoints={self._endpoints.path} ...")
+
+    async def _tell_waiting(self) -> None:
+        """While a replica starts, its last line of log, now and then."""
+        while True:
+            await asyncio.sleep(15)
+            for replica in self._replicas:
+                if replica.process is not None and replica.process.returncode is None and not replica.ever_ready:
+                    self._tell(f"replica {replica.plan.index}: {_last_line(replica.log)}")
+
+    async def _drain(self, http: aiohttp.ClientSession) -> None:
+        running = [r for r in self._replicas if r.process is not None and r.process.returncode is None]
+        for replica in running:
+            self._endpoints.remove(replica.plan.index)
+        deadline = time.monotonic() + self._settings.drain_seconds
+        if any(replica.ready for replica in running):
+            self._tell(f"draining {len(running)} replicas, at most {self._settings.drain_seconds:g} s")
+        while self._signals < 2 and time.monotonic() < deadline:
+            busy = await asyncio.gather(*(self._in_flight(replica, http) for replica in running if replica.ready))
+            if not any(busy):
+                break
+            await asyncio.sleep(0.5)
+        for replica in running:
+            with contextlib.suppress(ProcessLookupError):
+                replica.process.terminate()  # type: ignore[union-attr]
+        waits = [asyncio.create_task(replica.process.wait()) for replica in running]  # type: ignore[union-attr]
+        if waits:
+            await asyncio.wait(waits, timeout=15)
+        self._kill_all()
+        if waits:
+            await asyncio.wait(waits, timeout=5)
+
+    async def _in_flight(self, replica: _Replica, http: aiohttp.ClientSession) -> float:
+        """Requests that a server is working on, by its own metrics; 0 where it does not say."""
+        try:
+            async with http.get(f"{replica.plan.local}/metrics") as response:
+                return sum(float(value) for value in _BUSY.findall(await response.text()))
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return 0.0
+
+    def _kill_all(self) -> None:
+        for replica in self._replicas:
+            if replica.process is not None:
+                _end_group(replica.process.pid)
+
+
+def _end_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("$ ")]
+
+
+def _last_line(log: Path) -> str:
+    return (_lines(log) or ["(nothing said yet)"])[-1][:200]
+
+
+def _last_words(log: Path) -> str:
+    """The line that most likely says why a server ended."""
+    lines = _lines(log)
+    telling = [line for line in lines if re.search(r"\b\w*(?:Error|Exception)\b|error:", line)]
+    return ((telling or lines or ["it said nothing"])[-1])[:300]
