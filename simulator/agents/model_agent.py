@@ -1,0 +1,160 @@
+"""An agent whose words come from a language model.
+
+A request is laid out for prefix caching: instructions shared by all sessions, then the persona, then the conversation, and
+last a reminder of the role. Every message is encoded once. The agent is a function of its seat, of what it heard and of
+the model's answers: hearing the journal again rebuilds it, and `again` asks for another answer in place of the last one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from autogen_agentchat.messages import BaseChatMessage
+from autogen_core import CancellationToken
+
+from simulator.agents.base import STIMULUS, DyadAgent, Seat, TurnMessage
+from simulator.agents.questionnaires import ask_item
+from simulator.models.messages import Completer, Message, Request
+from simulator.records.journal_records import Answer
+
+if TYPE_CHECKING:
+    from simulator.instruments.schema import Instrument, Item
+
+NOTE = "For you alone, not said by anybody in the room: "
+"""Stands before a stimulus that is told to one chair alone."""
+
+
+class ModelAgent(DyadAgent):
+    """A chair with a model behind it.
+
+    Subclasses may override `reminder`, `prepare` (what is decided before a turn is spoken) and `state` with its
+    counterpart `restore`.
+
+    Args:
+        seat: the chair.
+        model_client: completes requests; seeds, affinity and accounting are the handle's business.
+        system: instructions shared by all sessions of this configuration.
+        persona: what is only this session's (empty for chairs without a persona).
+        reminder: the last words before every answer.
+        own_names: labels that models like to put before what they say, beside the role's name.
+    """
+
+    def __init__(
+        self,
+        seat: Seat,
+        model_client: Completer,
+        system: str,
+        persona: str,
+        reminder: str,
+        own_names: tuple[str, ...] = (),
+        description: str = "",
+    ) -> None:
+        super().__init__(seat, description)
+        self.model = model_client
+        self.instructions = f"{system}\n\n{reminder}"
+        """What this agent was told to do, without the persona: a turn that repeats it is a prompt echo."""
+        self._lead = Message("system", f"{system}\n\n{persona}" if persona else system)
+        self._reminder = Message("system", reminder)
+        self._history: list[Message] = []
+        self._regeneration = 0
+        self._prepared = -1
+        self._label = _label_pattern((seat.role, *own_names))
+
+    @property
+    def conversation(self) -> list[Message]:
+        """Instructions, persona and what was said so far: what every request of this session begins with."""
+        return [self._lead, *self._history]
+
+    def reminder(self) -> Message:
+        """The last message before the answer."""
+        return self._reminder
+
+    async def prepare(self, turn: int) -> None:
+        """Decide what has to be decided before the turn is spoken; called once per turn, also when it is said again."""
+
+    def state(self) -> dict[str, float] | None:
+        """The state that is journalled with a turn: numbers on 0-1."""
+        return None
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Take a journalled state up again."""
+
+    async def respond(self, turn: int, seed: int) -> TurnMessage:
+        if self._prepared != turn:
+            await self.prepare(turn)
+            self._prepared = turn
+        seed = self.seat.seed(turn, "turn", self._regeneration)
+        messages = [self._lead, *self._history, self.reminder()]
+        completion = await self.model.complete(Request(messages, seed=seed, purpose="turn"))
+        return TurnMessage(
+            content=self._spoken(completion.text),
+            source=self.name,
+            role=self.seat.role,
+            turn=turn,
+            finish_reason=completion.finish_reason,
+            model=completion.model,
+            seed=seed,
+            regeneration=self._regeneration,
+            state=self.state(),
+        )
+
+    async def again(self, regeneration: int) -> TurnMessage:
+        """Another answer in place of the last one, with a seed of its own; the first is forgotten."""
+        self._turns -= 1
+        self._history.pop()
+        self._regeneration = regeneration
+        try:
+            turn = self._turns
+            answer = await self.respond(turn, 0)
+        finally:
+            self._regeneration = 0
+        self._take_in(answer)
+        return answer
+
+    def heard(self, message: BaseChatMessage) -> None:
+        if message.source == STIMULUS:
+            self._history.append(Message("system", NOTE + message.to_model_text()))
+        elif message.source == self.seat.role:
+            self._history.append(Message("assistant", message.to_model_text()))
+            if isinstance(message, TurnMessage) and message.state is not None:
+                self.restore(message.state)
+        elif len(self.seat.partner_roles) > 1:
+            self._history.append(Message("user", f"{message.source}: {message.to_model_text()}"))
+        else:
+            self._history.append(Message("user", message.to_model_text()))
+
+    async def answer_item(self, instrument: Instrument, item: Item, form: str, seed: int) -> Answer:
+        """The answer to a questionnaire item in character, by choice with probabilities where the scale has steps."""
+        return await ask_item(self.model, self.conversation, self.called, instrument, item, form, seed)
+
+    @property
+    def called(self) -> str:
+        """Who fills in a questionnaire, as the prompt puts it."""
+        return f"the {self.seat.role}"
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        await super().on_reset(cancellation_token)
+        self._history.clear()
+        self._prepared = -1
+
+    def _spoken(self, text: str) -> str:
+        """What is said: without the speaker's own label in front, and without quotation marks around all of it."""
+        said = self._label.sub("", text.strip(), count=1).strip()
+        if len(said) > 2 and said[0] in '"“' and said[-1] in '"”' and not re.search('["“”]', said[1:-1]):
+            said = said[1:-1].strip()
+        return said
+
+
+def _label_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    return _compiled("|".join(re.escape(name) for name in names if name))
+
+
+_PATTERNS: dict[str, re.Pattern[str]] = {}
+
+
+def _compiled(names: str) -> re.Pattern[str]:
+    pattern = _PATTERNS.get(names)
+    if pattern is None:
+        pattern = _PATTERNS[names] = re.compile(rf"^(?:\*\*)?(?:{names})(?:\*\*)?\s*:(?:\*\*)?\s*", re.IGNORECASE)
+    return pattern
