@@ -16,6 +16,7 @@ from autogen_core.models import ChatCompletionClient
 from simulator.agents.base import Seat
 from simulator.errors import UserError, nearest
 from simulator.locate import locate
+from simulator.models.clients import ModelClients
 from simulator.models.handle import CallLog, SeatedModelClient
 
 
@@ -26,23 +27,29 @@ class ChairFactory:
         role: the chair's role in the cast.
         name: the configuration's name (`mi_consistent`).
         config: mapping with `_target_` and the arguments.
+        clients: the run's model clients, so that chairs with one model share it; its own by default.
 
     Raises:
         UserError: `_target_` is missing or wrong, or the class has no such argument.
     """
 
-    def __init__(self, role: str, name: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, role: str, name: str, config: Mapping[str, Any], clients: ModelClients | None = None) -> None:
+        self._clients = clients or ModelClients()
         where = f"{role}.{name}"
         if "_target_" not in config:
             raise UserError(f"{where}: the key '_target_' is missing; name the agent's class there")
         self._class = locate(str(config["_target_"]), where)
-        self._arguments = {key: _made(value, f"{where}.{key}") for key, value in config.items() if key != "_target_"}
+        self._arguments = {
+            key: _made(value, f"{where}.{key}", self._clients) for key, value in config.items() if key != "_target_"
+        }
         accepted = inspect.signature(self._class).parameters
         self._takes = {key for key in ("seat", "name") if key in accepted}
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
             for key in self._arguments:
                 if key not in accepted:
-                    raise UserError(f"{where}.{key}: {self._class.__name__} has no such argument{nearest(key, accepted)}")
+                    raise UserError(
+                        f"{where}.{key}: {self._class.__name__} has no such argument{nearest(key, accepted)}"
+                    )
 
     def seat(self, seat: Seat) -> tuple[BaseChatAgent, list[SeatedModelClient]]:
         """A fresh agent for one session, with the handles on the model clients that it was given."""
@@ -50,7 +57,9 @@ class ChairFactory:
         handles = []
         for key, value in arguments.items():
             if isinstance(value, ChatCompletionClient):
-                arguments[key] = handle = SeatedModelClient(value, seat.seed, seat.role, CallLog())
+                takes_seed, affinity = self._clients.sends_seed(value), f"{seat.course}:{seat.session}"
+                handle = SeatedModelClient(value, seat.seed, seat.role, CallLog(), takes_seed, affinity)
+                arguments[key] = handle
                 handles.append(handle)
         if "seat" in self._takes:
             arguments["seat"] = seat
@@ -58,20 +67,24 @@ class ChairFactory:
             arguments.setdefault("name", seat.role)
         agent = self._class(**arguments)
         if not isinstance(agent, BaseChatAgent):
-            raise UserError(f"{seat.role}: {self._class.__name__} is no AutoGen BaseChatAgent; only such agents take a chair")
+            raise UserError(
+                f"{seat.role}: {self._class.__name__} is no AutoGen BaseChatAgent; only such agents take a chair"
+            )
         return agent, handles
 
 
-def _made(value: Any, where: str) -> Any:
+def _made(value: Any, where: str, clients: ModelClients) -> Any:
     if isinstance(value, Mapping):
-        made = {key: _made(part, f"{where}.{key}") for key, part in value.items()}
-        if "_target_" not in made:
-            return made
-        target = locate(str(made.pop("_target_")), where)
+        if "_target_" not in value:
+            return {key: _made(part, f"{where}.{key}", clients) for key, part in value.items()}
+        target = locate(str(value["_target_"]), where)
+        if isinstance(target, type) and issubclass(target, ChatCompletionClient):
+            return clients.get(value, where)
+        made = {key: _made(part, f"{where}.{key}", clients) for key, part in value.items() if key != "_target_"}
         try:
             return target(**made)
         except TypeError as error:
             raise UserError(f"{where}: {error}") from None
     if isinstance(value, list | tuple):
-        return [_made(part, where) for part in value]
+        return [_made(part, where, clients) for part in value]
     return value

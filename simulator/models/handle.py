@@ -1,8 +1,9 @@
 """A chair's light handle on a shared model client.
 
 An agent from elsewhere calls `create` without our arguments and must carry derived seeds all the same. The handle knows
-where the chair stands (the engine tells it before each turn), adds the seed, and notes how each call went. The n-th call
-within one turn has a purpose of its own, so that an agent that calls twice does not get one seed twice.
+where the chair stands (the engine tells it before each turn), adds the seed and the session's affinity, and notes how
+each call went, failed ones too. The n-th call within one turn has a purpose of its own, so that an agent that calls
+twice does not get one seed twice. Our own agents call `complete`, which works on any AutoGen client.
 """
 
 import time
@@ -11,14 +12,26 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from autogen_core import CancellationToken
-from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelCapabilities, ModelInfo, RequestUsage
+from autogen_core.models import (
+    ChatCompletionClient,
+    CreateResult,
+    LLMMessage,
+    ModelCapabilities,
+    ModelInfo,
+    RequestUsage,
+)
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
+
+from simulator.errors import SessionError
+from simulator.models.autogen_messages import from_result, to_llm_messages
+from simulator.models.messages import Completion, Request
+from simulator.models.openai import CALL_CONTEXT, CallContext, OpenAIServerClient
 
 
 @dataclass(slots=True)
 class Call:
-    """How one call to a model went; times in seconds."""
+    """How one call to a model went; times in seconds, `started` as Unix time."""
 
     turn: int
     purpose: str
@@ -26,6 +39,17 @@ class Call:
     seconds: float
     prompt_tokens: int
     completion_tokens: int
+    retries: int = 0
+    replica: str | None = None
+    """Address of the server that answered; `cache` for the response cache; None where a foreign client does not say."""
+    model: str | None = None
+    cached_tokens: int | None = None
+    error: str | None = None
+    """The attempts that failed (`kind@replica; ...`), and `failed: kind` where no answer came."""
+    cost: float | None = None
+    """In the currency of the model's price, where one is configured."""
+    seed: int | None = None
+    finish_reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -49,6 +73,7 @@ class SeatedModelClient(ChatCompletionClient):
         role: the chair's role.
         log: where calls are noted.
         sends_seed: whether to pass the seed on as the creation argument `seed`.
+        affinity: requests with one affinity stay on one replica: the course and session.
     """
 
     component_type = "model"
@@ -60,8 +85,11 @@ class SeatedModelClient(ChatCompletionClient):
         role: str,
         log: CallLog,
         sends_seed: bool = True,
+        affinity: str = "",
     ) -> None:
         self._client, self._seed, self._sends_seed = client, seed, sends_seed
+        self._ours = client if isinstance(client, OpenAIServerClient) else None
+        self._affinity = affinity
         self.role, self.log = role, log
         self._turn, self._calls_in_turn = -1, 0
 
@@ -69,14 +97,67 @@ class SeatedModelClient(ChatCompletionClient):
         """The engine says which turn the chair is about to speak."""
         self._turn, self._calls_in_turn = turn, 0
 
+    @property
+    def gives_logprobs(self) -> bool:
+        """Whether the most probable tokens can be asked for."""
+        return self._ours is not None and self._ours.gives_logprobs
+
+    @property
+    def takes_prefix(self) -> bool:
+        """Whether a begun answer can be continued."""
+        return self._ours is not None and self._ours.takes_prefix
+
+    @property
+    def takes_choice(self) -> bool:
+        """Whether the answer can be held to stated texts."""
+        return self._ours is not None and self._ours.takes_choice
+
+    async def complete(self, request: Request) -> Completion:
+        """The model's answer to our own agents. What stands empty in the request is filled in: seed, affinity, purpose.
+
+        A client that is not ours is asked by its `create`: it gets messages, seed and sampling, and a schema as a
+        demand for JSON; choices and log-probabilities it cannot be asked for.
+
+        Raises:
+            SessionError: with boundary `model`, when there is no answer.
+        """
+        request.purpose = request.purpose or self._next_purpose()
+        if request.seed is None:
+            request.seed = self._seed(self._turn, request.purpose)
+        request.affinity = request.affinity or self._affinity
+        started, clock = time.time(), time.perf_counter()
+        try:
+            if self._ours is not None:
+                completion = await self._ours.complete(request)
+            else:
+                completion = await self._complete_elsewhere(request)
+                completion.started, completion.seconds = started, time.perf_counter() - clock
+        except Exception as error:
+            raise self._failed(request.purpose, started, clock, error) from error
+        self._note(request.purpose, completion)
+        return completion
+
+    async def _complete_elsewhere(self, request: Request) -> Completion:
+        result = await self._client.create(
+            to_llm_messages(request.messages, self.role),
+            json_output=True if request.schema is not None and self._client.model_info["json_output"] else None,
+            extra_create_args={
+                **({"seed": request.seed} if self._sends_seed else {}),
+                **{name: value for name, value in (request.sampling or {}).items() if value is not None},
+            },
+        )
+        return from_result(result, request.seed)
+
     def _next_purpose(self) -> str:
         self._calls_in_turn += 1
         return "turn" if self._calls_in_turn == 1 else f"turn:{self._calls_in_turn}"
 
-    def _arguments(self, given: Mapping[str, Any], purpose: str) -> dict[str, Any]:
+    def _arguments(self, given: Mapping[str, Any], purpose: str, context: CallContext) -> dict[str, Any]:
         arguments = dict(given)
         if self._sends_seed:
             arguments.setdefault("seed", self._seed(self._turn, purpose))
+        if self._ours is not None:
+            arguments[CALL_CONTEXT] = context
         return arguments
 
     async def create(
@@ -89,17 +170,21 @@ class SeatedModelClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
-        purpose = self._next_purpose()
+        purpose, context = self._next_purpose(), CallContext(self._affinity)
+        arguments = self._arguments(extra_create_args, purpose, context)
         started, clock = time.time(), time.perf_counter()
-        result = await self._client.create(
-            messages,
-            tools=tools,
-            tool_choice=tool_choice,
-            json_output=json_output,
-            extra_create_args=self._arguments(extra_create_args, purpose),
-            cancellation_token=cancellation_token,
-        )
-        self._note(purpose, started, clock, result.usage)
+        try:
+            result = await self._client.create(
+                messages,
+                tools=tools,
+                tool_choice=tool_choice,
+                json_output=json_output,
+                extra_create_args=arguments,
+                cancellation_token=cancellation_token,
+            )
+        except Exception as error:
+            raise self._failed(purpose, started, clock, error) from error
+        self._note_result(purpose, started, clock, result, context, arguments)
         return result
 
     async def create_stream(
@@ -112,25 +197,63 @@ class SeatedModelClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        purpose = self._next_purpose()
+        purpose, context = self._next_purpose(), CallContext(self._affinity)
+        arguments = self._arguments(extra_create_args, purpose, context)
         started, clock = time.time(), time.perf_counter()
-        async for part in self._client.create_stream(
-            messages,
-            tools=tools,
-            tool_choice=tool_choice,
-            json_output=json_output,
-            extra_create_args=self._arguments(extra_create_args, purpose),
-            cancellation_token=cancellation_token,
-        ):
-            if isinstance(part, CreateResult):
-                self._note(purpose, started, clock, part.usage)
-            yield part
+        try:
+            async for part in self._client.create_stream(
+                messages,
+                tools=tools,
+                tool_choice=tool_choice,
+                json_output=json_output,
+                extra_create_args=arguments,
+                cancellation_token=cancellation_token,
+            ):
+                if isinstance(part, CreateResult):
+                    self._note_result(purpose, started, clock, part, context, arguments)
+                yield part
+        except Exception as error:
+            raise self._failed(purpose, started, clock, error) from error
 
-    def _note(self, purpose: str, started: float, clock: float, usage: RequestUsage) -> None:
-        seconds = time.perf_counter() - clock
+    def _note_result(
+        self,
+        purpose: str,
+        started: float,
+        clock: float,
+        result: CreateResult,
+        context: CallContext,
+        arguments: Mapping[str, Any],
+    ) -> None:
+        completion = context.completion
+        if completion is None:
+            completion = from_result(result, arguments.get("seed"))
+            completion.started, completion.seconds = started, time.perf_counter() - clock
+        self._note(purpose, completion)
+
+    def _note(self, purpose: str, completion: Completion) -> None:
+        cost = self._ours.cost(completion) if self._ours is not None else None
         self.log.calls.append(
-            Call(self._turn, purpose, started, seconds, usage.prompt_tokens, usage.completion_tokens)
-        )
+            Call(
+                self._turn, purpose, completion.started, completion.seconds, completion.prompt_tokens,
+                completion.completion_tokens, completion.retries, completion.replica, completion.model or None,
+                completion.cached_tokens, completion.faults, cost, completion.seed, completion.finish_reason,
+            )
+        )  # fmt: skip
+
+    def _failed(self, purpose: str, started: float, clock: float, error: Exception) -> Exception:
+        """Note a call without an answer; what shall be raised for it."""
+        if isinstance(error, SessionError):
+            raised = error
+        else:
+            raised = SessionError("model", type(error).__name__, f"{self.role}: {' '.join(str(error).split())[:300]}")
+        faults = "; ".join(filter(None, (getattr(error, "faults", None), f"failed: {raised.kind}")))
+        self.log.calls.append(
+            Call(
+                self._turn, purpose, started, time.perf_counter() - clock, 0, 0, getattr(error, "retries", 0),
+                getattr(error, "replica", None), error=faults,
+            )
+        )  # fmt: skip
+        return raised
 
     async def close(self) -> None:
         """Nothing: the shared client is closed by whoever made it."""

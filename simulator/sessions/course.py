@@ -114,7 +114,8 @@ async def _run_session(
     try:
         await converse(session)
     finally:
-        _note_executions(spec.course, index, seated, started, clock, record)
+        _note_calls(spec.course, index, seated, record)
+        record(Execution(spec.course, index, "session", started, time.perf_counter() - clock))
 
 
 def _seat_all(spec: CourseSpec, setting: CourseSetting, index: int) -> _SeatedSession:
@@ -196,23 +197,21 @@ async def _administer_all(
         if history.has_administration(index, moment, choice.instrument, choice.respondent):
             continue
         chair, seat = seated.chairs[choice.respondent], seated.seats[choice.respondent]
-        record(await administer(choice, chair.agent, seat, moment))
+        try:
+            administration = await administer(choice, chair.agent, seat, moment)
+        finally:
+            _note_calls(spec.course, index, seated, record)
+        record(administration)
 
 
-def _note_executions(
-    course: str,
-    index: int,
-    seated: _SeatedSession,
-    started: float,
-    clock: float,
-    record: Callable[[CourseRecord], None],
-) -> None:
+def _note_calls(course: str, index: int, seated: _SeatedSession, record: Callable[[CourseRecord], None]) -> None:
+    """Record the calls to models since the last time."""
     for handle in seated.handles:
         for call in handle.log.take():
             record(
                 Execution(
                     course, index, "call", call.started, call.seconds, call.turn, handle.role, call.purpose,
-                    prompt_tokens=call.prompt_tokens, completion_tokens=call.completion_tokens,
+                    call.retries, call.replica, call.model, call.prompt_tokens, call.cached_tokens,
+                    call.completion_tokens, call.error,
                 )
             )  # fmt: skip
-    record(Execution(course, index, "session", started, time.perf_counter() - clock))

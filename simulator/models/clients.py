@@ -1,0 +1,76 @@
+"""The model clients of a run: each configuration is made once, whatever number of chairs and coders name it.
+
+Any AutoGen `ChatCompletionClient` can be named by `_target_`; ours share their connections. Whether a client of
+somebody else's takes the creation argument `seed` cannot be known: the key `sends_seed: false` beside its `_target_`
+says that it does not.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from autogen_core.models import ChatCompletionClient
+
+from simulator.errors import UserError
+from simulator.locate import locate
+from simulator.models.openai import OpenAIServerClient
+from simulator.models.pools import Pools
+from simulator.records.fingerprints import fingerprint
+
+
+class ModelClients:
+    """Makes and keeps model clients. Close it in the event loop in which they were used."""
+
+    def __init__(self) -> None:
+        self._pools = Pools()
+        self._made: dict[str, ChatCompletionClient] = {}
+        self._seedless: set[int] = set()
+
+    def get(self, config: Mapping[str, Any], where: str) -> ChatCompletionClient:
+        """The client of a configuration (a mapping with `_target_`, made of JSON values).
+
+        Raises:
+            UserError: the configuration is wrong; `where` says which field it stands in.
+        """
+        name = fingerprint(config)
+        client = self._made.get(name)
+        if client is None:
+            client = self._made[name] = self._make(dict(config), where)
+        return client
+
+    def _make(self, config: dict[str, Any], where: str) -> ChatCompletionClient:
+        target = locate(str(config.pop("_target_")), where)
+        sends_seed = bool(config.pop("sends_seed", True))
+        if "pools" in inspect.signature(target).parameters:
+            config["pools"] = self._pools
+        try:
+            client = target(**config)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where}: {str(error).splitlines()[0]}") from None
+        if not isinstance(client, ChatCompletionClient):
+            raise UserError(f"{where}: {target.__name__} is no AutoGen ChatCompletionClient")
+        if not sends_seed:
+            self._seedless.add(id(client))
+        return client
+
+    def sends_seed(self, client: ChatCompletionClient) -> bool:
+        """Whether a client of this run takes the creation argument `seed`."""
+        return id(client) not in self._seedless
+
+    async def check(self) -> None:
+        """Ask every server of ours whether it is there and serves its model.
+
+        Raises:
+            UserError: the first that is or does not.
+        """
+        for client in self._made.values():
+            if isinstance(client, OpenAIServerClient):
+                await client.check()
+
+    async def close(self) -> None:
+        """Close all clients and connections."""
+        for client in self._made.values():
+            await client.close()
+        await self._pools.close()

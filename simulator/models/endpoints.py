@@ -1,0 +1,98 @@
+"""Addresses of model servers: from configuration, or from a file that is read again when it changes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from yarl import URL
+
+from simulator.errors import UserError
+
+_Stamp = tuple[int, int, int]
+
+
+def base_address(text: str, where: str) -> str:
+    """An address as `scheme://host[:port]/path` without a slash at its end; `/v1` where there is no path.
+
+    Raises:
+        UserError: it is no http(s) address, or holds credentials.
+    """
+    try:
+        url = URL(text.strip())
+    except (ValueError, TypeError):
+        raise UserError(f"{where}: not an address; give http://host:port/v1") from None
+    if url.user or url.password or url.query_string:
+        raise UserError(f"{where}: an address holds no user, password or query; name a key by model.api_key_env")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UserError(f"{where}: '{text}' is no address; give http://host:port/v1")
+    path = url.path.rstrip("/") or "/v1"
+    return str(url.with_path(path.removesuffix("/chat/completions")))
+
+
+def read_endpoints(path: Path) -> list[str]:
+    """The addresses in a file: a JSON list, or one per line (`#` begins a comment). Order is kept, doubles are dropped.
+
+    Raises:
+        UserError: the file cannot be read, or something in it is no address.
+    """
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise UserError(f"model.endpoints: cannot read {path} ({error.strerror}); dyad serve writes it") from None
+    if text.lstrip().startswith("["):
+        try:
+            entries = json.loads(text)
+        except ValueError:
+            raise UserError(f"model.endpoints: {path} begins like a JSON list and is none") from None
+    else:
+        entries = [line.partition("#")[0].strip() for line in text.splitlines()]
+    return list(dict.fromkeys(base_address(str(entry), f"{path}:{n}") for n, entry in enumerate(entries, 1) if entry))
+
+
+class Endpoints:
+    """Where a model is served now.
+
+    Args:
+        url: fixed address(es).
+        file: a file of addresses, in their place.
+    """
+
+    def __init__(self, url: str | Sequence[str] | None, file: str | None) -> None:
+        self._path = Path(file).expanduser() if file is not None else None
+        self._stamp: _Stamp | None = None
+        given = [url] if isinstance(url, str) else list(url or ())
+        self.addresses = list(dict.fromkeys(base_address(one, "model.url") for one in given))
+
+    def changed(self) -> bool:
+        """Look at the file; whether `addresses` are new. A file that is missing, half-written or empty changes
+        nothing."""
+        if self._path is None:
+            return False
+        try:
+            status = self._path.stat()
+        except OSError:
+            return False
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp == self._stamp:
+            return False
+        try:
+            addresses = read_endpoints(self._path)
+        except UserError:
+            return False
+        if not addresses:
+            return False
+        self._stamp = stamp
+        if addresses == self.addresses:
+            return False
+        self.addresses = addresses
+        return True
+
+    def first_look(self) -> None:
+        """Read the file for the first time.
+
+        Raises:
+            UserError: it cannot be read or names no address.
+        """
+        if self._path is not None and not self.changed() and not self.addresses:
+            read_endpoints(self._path)
+            raise UserError(f"model.endpoints: {self._path} names no address; one per line, or a JSON list")

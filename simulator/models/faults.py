@@ -1,0 +1,93 @@
+"""What can go wrong between us and a model server, and what is done about it.
+
+1. A `Fault` is one failed attempt that may pass: no connection, a timeout, 429, 5xx, a body that is cut off. The
+   pool tries again, elsewhere where it can, and counts it.
+2. A `ModelError` is the end of the request and becomes the session's typed failure (boundary `model`): the attempts are
+   used up, or the server's answer is final (context overflow, unknown model, refused key, bad request).
+"""
+
+import asyncio
+import re
+
+import aiohttp
+
+from simulator.errors import SessionError
+from simulator.models.replies import error_text
+from simulator.models.settings import Key
+
+_OVERFLOW = re.compile(
+    r"context.{0,3}length|maximum context|context.{0,3}window|context size|maximum model length|max_model_len"
+    r"|prompt is too long|too many tokens|input is too long",
+    re.IGNORECASE,
+)
+_NO_MODEL = re.compile(r"model", re.IGNORECASE)
+_RETRIED = frozenset({408, 425, 429})
+
+
+class Fault(Exception):
+    """One attempt failed in a way that may pass. `wait` is what the server asks for, in seconds."""
+
+    def __init__(self, kind: str, wait: float | None = None) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.wait = wait
+
+
+class ModelError(SessionError):
+    """A request has no answer. `retries` and `faults` say what was tried; `replica` who had the last word."""
+
+    def __init__(
+        self, kind: str, message: str, replica: str | None = None, retries: int = 0, faults: str | None = None
+    ) -> None:
+        super().__init__("model", kind, message)
+        self.replica, self.retries, self.faults = replica, retries, faults
+        self.seconds = 0.0
+
+
+def fault_of(error: BaseException) -> Fault:
+    """The fault that an exception of the transport stands for."""
+    if isinstance(error, TimeoutError | asyncio.TimeoutError | aiohttp.ServerTimeoutError):
+        return Fault("timeout")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Fault("truncated")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return Fault("disconnected")
+    if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError):
+        return Fault("refused")
+    if isinstance(error, aiohttp.ClientOSError | OSError):
+        return Fault("reset")
+    return Fault("protocol")
+
+
+def judge_status(
+    status: int, body: bytes, retry_after: str | None, model: str, place: str, key: Key
+) -> Fault | ModelError:
+    """What a status other than 200 means: a `Fault` to be tried again, or the `ModelError` that ends the request.
+
+    Args:
+        status: the HTTP status.
+        body: the response's body.
+        retry_after: the header of that name.
+        model: the name that was asked for.
+        place: the replica's address, without secrets.
+        key: struck out of what the server says.
+    """
+    if status in _RETRIED or status >= 500:
+        return Fault("timeout" if status == 408 else f"http_{status}", _seconds(retry_after))
+    text = key.struck_from(error_text(body))
+    if status in (400, 413, 422) and _OVERFLOW.search(text):
+        return ModelError("context_overflow", f"the conversation no longer fits model '{model}': {text}", place)
+    if status in (401, 403):
+        return ModelError("unauthorized", f"{place} refused the key ({status}); check model.api_key_env", place)
+    if status == 404 and _NO_MODEL.search(text):
+        return ModelError("wrong_model", f"{place} serves no model '{model}'; set model.name to a served one", place)
+    if status in (404, 405) or 300 <= status < 400:
+        return ModelError("wrong_endpoint", f"{place} has no chat completions ({status}); check model.url", place)
+    return ModelError("bad_request", f"{place} refused the request ({status}): {text}", place)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return max(0.0, float(retry_after)) if retry_after else None
+    except ValueError:
+        return None
