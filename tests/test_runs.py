@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,6 +187,28 @@ def test_another_identity_is_refused_with_the_difference(reference: Path) -> Non
         run_study(small(reference, "replicates=3"))
     assert "\n" not in str(caught.value)
     assert parquet_bytes(reference) == before
+
+
+def test_a_run_can_be_extended_by_cells_and_by_nothing_else(reference: Path, tmp_path: Path) -> None:
+    out = tmp_path / "grown"
+    run_study(small(out))
+    with pytest.raises(UserError, match="6 of its 12 courses are not in the new design"):
+        run_study(small(out, "therapist=[mi_consistent]", "extend=true"))
+    with pytest.raises(UserError, match="cannot change instruments"):
+        run_study(small(out, "replicates=3", "instruments=[phq9]", "extend=true"))
+    result = run_study(small(out, "replicates=3", "extend=true"))
+    assert (result.tally.ended, result.tally.skipped) == (6, 12)
+    fresh = tmp_path / "fresh"
+    run_study(small(fresh, "replicates=3"))
+    assert parquet_bytes(out) == parquet_bytes(fresh)
+    with pytest.raises(UserError, match="is none"):
+        run_study(small(tmp_path / "nothing", "extend=true"))
+
+
+def test_a_run_that_was_copied_elsewhere_goes_on(reference: Path, tmp_path: Path) -> None:
+    shutil.copytree(reference, tmp_path / "copy")
+    assert run_study(small(tmp_path / "copy")).tally.skipped == 12
+    assert parquet_bytes(tmp_path / "copy") == parquet_bytes(reference)
 
 
 def test_what_cannot_change_a_result_is_not_identity(reference: Path) -> None:

@@ -73,6 +73,14 @@ def create_run(path: Path, meta: dict[str, Any]) -> RunFolder:
     return RunFolder(path, {"format": FORMAT_VERSION, **meta})
 
 
+def extend_run(run: RunFolder, meta: dict[str, Any]) -> RunFolder:
+    """Give a run a larger design; what it was before stands in `extended_from`."""
+    earlier = [*run.meta.get("extended_from", []), run.identity]
+    content = {"format": FORMAT_VERSION, **meta, "extended_from": earlier}
+    write_atomically(run.path / RUN_FILE, json.dumps(content, indent=1, sort_keys=True).encode())
+    return RunFolder(run.path, content)
+
+
 def open_run(path: Path) -> RunFolder:
     """Open an existing run.
 

@@ -18,8 +18,8 @@ from simulator.instruments.schema import Instrument
 from simulator.sessions.administration import check_choice
 from simulator.sessions.course import CourseSetting
 from simulator.store.compaction import compact_unit, finish_compaction, units_of, write_personas
-from simulator.store.runs import RUN_FILE, RunFolder, create_run, open_run
-from simulator.studies.config import StudyConfig
+from simulator.store.runs import RUN_FILE, RunFolder, create_run, extend_run, open_run
+from simulator.studies.config import StudyConfig, parse_config
 from simulator.studies.identity import code_version, difference, identity_components, identity_of
 from simulator.studies.plan import Plan, make_plan
 from simulator.studies.rows import course_rows, persona_rows
@@ -60,7 +60,7 @@ def default_folder(config: StudyConfig, identity: str) -> Path:
 
 
 def open_or_create(plan: Plan) -> RunFolder:
-    """The run's folder: made, or found with the same identity.
+    """The run's folder: made, found with the same identity, or extended by new cells where `extend` is set.
 
     Raises:
         UserError: the folder holds another run, or cannot be written.
@@ -69,23 +69,39 @@ def open_or_create(plan: Plan) -> RunFolder:
     identity = identity_of(components)
     config = plan.config
     path = Path(config.out) if config.out else default_folder(config, identity)
-    if (path / RUN_FILE).exists():
-        run = open_run(path)
-        _check_same(run, components, identity, config)
-        return run
-    return create_run(path, _meta(plan, components, identity))
-
-
-def _check_same(run: RunFolder, components: dict[str, Any], identity: str, config: StudyConfig) -> None:
+    if not (path / RUN_FILE).exists():
+        if config.extend:
+            raise UserError(f"extend=true adds cells to a run, and {path} is none; name the run as out=")
+        return create_run(path, _meta(plan, components, identity))
+    run = open_run(path)
     if run.meta.get("kind") != "run":
         raise UserError(f"{run.path} holds an import, no run; name another folder as out=")
     if run.identity != identity:
         what = difference(run.meta.get("components", {}), components)
-        raise UserError(f"{run.path} holds another run ({what}); nothing was changed; name another folder as out=")
+        if not config.extend:
+            raise UserError(f"{run.path} holds another run ({what}); nothing was changed; name another folder as out=")
+        _check_extends(run, plan, what)
+        return extend_run(run, _meta(plan, components, identity) | {"shards": run.meta["shards"]})
     if run.meta.get("code_version") != code_version() and not config.accept_code_change:
         raise UserError(
             f"{run.path} was begun by another version of Dyad's code ({run.meta.get('code_version')} there, "
             f"{code_version()} here); accept_code_change=true continues it all the same"
+        )
+    return run
+
+
+def _check_extends(run: RunFolder, plan: Plan, what: str) -> None:
+    """Every course of the run must be a course of the new design, and be measured by the same instruments."""
+    before = make_plan(parse_config(run.meta["config"]))
+    if identity_of(identity_components(before)) != run.identity:
+        raise UserError(f"{run.path}: a file that it reads was changed since; only an unchanged run can be extended")
+    if before.config.instruments != plan.config.instruments:
+        raise UserError(f"{run.path}: extend=true adds cells, it cannot change instruments ({what})")
+    lost = set(before.index().ids.tolist()) - set(plan.index().ids.tolist())
+    if lost:
+        raise UserError(
+            f"{run.path}: extend=true adds cells, but {len(lost)} of its {before.size} courses are not in the new design "
+            f"({what}); nothing was changed"
         )
 
 
