@@ -27,7 +27,8 @@ _AND_I = re.compile(
 )
 _ME_AND = re.compile(r"\bme and ((?:my|our) [\w-]+|[A-Z][\w-]+)")
 _TOKEN = re.compile(
-    r"\b(?:I'm|I've|I'd|I'll|we're|we've|we'd|we'll|I|me|(?<!\bthe )(?<!\ba )mine|myself|my|we|us|ours|ourselves|our)\b",
+    r"\b(?:I'm|I've|I'd|I'll|we're|we've|we'd|we'll|I|me|(?<!\bthe )(?<!\ba )mine|myself|my|we|us|ours|ourselves"
+    r"|our)\b",
     re.IGNORECASE,
 )
 _NEW_SUBJECT = re.compile(r"\b(?:he|she|it|they|that|this|there|who|which|my [\w-]+|the [\w-]+)\b", re.IGNORECASE)

@@ -10,13 +10,13 @@ from simulator.agents.scripted.grammar_speech import Clause, Dice, Utterance
 from simulator.agents.scripted.plan import DEPENDENCE_A, DEPENDENCE_B, TherapistPlan
 from simulator.records.seeds import Draws
 
-INPUT = ("in_info", "in_advice", "in_options", "in_plan")
+INPUT = ("in_info", "in_plan", "in_advice", "in_options")
 OTHER = (
     "ot_facilitate", "ot_structure", "ot_facilitate", "ot_self", "ot_facilitate", "ot_structure", "ot_small",
     "ot_facilitate", "ot_structure",
 )  # fmt: skip
-TOPIC_CHANCE, TONE_CHANCE = 35, 65
-"""In how many of 100 turns the topic of change may be named, and a policy's tone decides the wording."""
+TOPIC_CHANCE, TONE_CHANCE, WARM_CHANCE = 35, 65, 30
+"""In how many of 100 turns the topic of change may be named, and a tone (or the warm one) decides the wording."""
 
 _TONED = {"warm": "warm", "cold": "cold", "confrontational": "confront", "companion": "companion"}
 _OUTCOME = {**dict.fromkeys(DEPENDENCE_A, "A"), **dict.fromkeys(DEPENDENCE_B, "B")}
@@ -117,7 +117,7 @@ def _before(plan: TherapistPlan, main: Part, client: ClientView) -> list[Part]:
 
 def _main(plan: TherapistPlan, dice: Dice, fact: Clause | None, topic: Clause | None, client: ClientView) -> Part:
     """The part that makes the turn the behaviour it is."""
-    tone = _TONED.get(plan.tone)
+    tone = _tone(plan)
     harsh = tone if tone != "warm" and dice.chance(TONE_CHANCE) else None
     if plan.behaviour == "question":
         return _question(plan, dice, fact, topic, client, harsh)
@@ -129,10 +129,20 @@ def _main(plan: TherapistPlan, dice: Dice, fact: Clause | None, topic: Clause | 
             return Part(f"r_{depth}", topic)
         return Part(f"r_{harsh if harsh in ('confront', 'cold') else depth}_fact", fact)
     if plan.behaviour == "therapist_input":
-        return Part(f"in_{harsh}" if harsh else INPUT[dice.roll() % len(INPUT)], topic)
-    if tone and plan.words > 2 and dice.chance(TONE_CHANCE):
+        return Part(f"in_{harsh}" if harsh else _input(plan, dice), topic)
+    if tone and plan.words > 2 and dice.chance(TONE_CHANCE if tone != "warm" else WARM_CHANCE):
         return Part(f"ot_{tone}")
     return Part("ot_ack" if plan.words <= 4 else OTHER[dice.roll() % len(OTHER)])
+
+
+def _tone(plan: TherapistPlan) -> str | None:
+    """The tone's name in the families; a cold tone where warmth is called for would be a code, and is not one here."""
+    return None if plan.tone == "cold" and "warmth_called" in plan.live else _TONED.get(plan.tone)
+
+
+def _input(plan: TherapistPlan, dice: Dice) -> str:
+    """Where support from outside is in play, advice and options might speak for it, which is a code of its own."""
+    return INPUT[dice.roll() % (2 if "outside_support" in plan.live else len(INPUT))]
 
 
 def _question(
@@ -180,7 +190,7 @@ def _elaborate(
 
 
 def _more(plan: TherapistPlan, dice: Dice) -> str:
-    tone = _TONED.get(plan.tone)
+    tone = _tone(plan)
     if plan.present and plan.behaviour == "other":
         insistent = "farewell_pressure" in plan.present or "refers_at_risk" in plan.present
         if insistent or dice.chance(50):
@@ -188,14 +198,14 @@ def _more(plan: TherapistPlan, dice: Dice) -> str:
             return f"{_OUTCOME.get(code, 'OVR')}.{code}"
     if plan.goodbye:
         return "ot_closing" if tone is None or dice.chance(60) else f"ot_{tone}"
-    if tone and dice.chance(40):
+    if tone and dice.chance(40 if tone != "warm" else 20):
         return f"ot_{tone}"
     if plan.behaviour == "question":
         return "q_lead" if dice.chance(70) else "ot_facilitate"
     if plan.behaviour == "reflection":
         return "r_complex" if plan.complex_reflection else "r_simple"
     if plan.behaviour == "therapist_input":
-        return INPUT[dice.roll() % len(INPUT)]
+        return _input(plan, dice)
     if plan.opening:
         return "ot_begin"
     if plan.present or plan.live:
