@@ -1,74 +1,49 @@
 """What an agent asks its model besides words: one of a few options, or numbers that fit a schema."""
 
-import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from simulator.errors import SessionError
+from simulator.models.choice import Option, choose
 from simulator.models.messages import Completer, Message, Request
 
 ATTEMPTS = 3
-"""Answers that are asked for, each with a seed of its own, before a schema counts as broken for good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """One of the options, or None where the answer is none of them; probabilities of all options where they can be had."""
-
-    label: str | None
-    probabilities: Mapping[str, float] | None
-    raw: str
-
-
-async def ask_choice(
-    model: Completer, messages: Sequence[Message], labels: Sequence[str], seed: int, purpose: str
-) -> Chosen:
-    """One of `labels`, none of which begins another.
-
-    Raises:
-        SessionError: there is no answer at all.
-    """
-    completion = await model.complete(Request(messages, seed=seed, purpose=purpose, choice=labels))
-    said = completion.text.strip().strip("\"'*().: ")
-    return Chosen(next((label for label in labels if _opens_with(said, label)), None), None, completion.text[:200])
-
-
-def _opens_with(said: str, label: str) -> bool:
-    return said[: len(label)] == label and not said[len(label) : len(label) + 1].isalnum()
+"""Answers that are asked for, each with a seed of its own, before a choice or a schema counts as broken for good."""
 
 
 async def decide(
-    model: Completer, messages: Sequence[Message], labels: Sequence[str], seed: Callable[[int], int], purpose: str
-) -> str:
-    """One of `labels`; an answer that is none of them is asked for again with the next seed.
+    model: Completer,
+    messages: Sequence[Message],
+    question: str,
+    options: Sequence[str],
+    seed: Callable[[int], int],
+    purpose: str,
+) -> int:
+    """The index of the option that is drawn from the model's probabilities (or, without those, of the one it names).
 
     Args:
         model: who is asked.
-        messages: the question, with all that stands before it.
-        labels: the options.
-        seed: the seed of the n-th attempt, from 0.
+        messages: what stands before the question.
+        question: asked above the options.
+        options: what can be chosen, in words.
+        seed: the seed of the n-th attempt, from 0; it also decides the order of the options.
         purpose: what for, in the accounting.
 
     Raises:
         SessionError: three answers were no option (boundary `model`, kind `bad_choice`), or there is no answer.
     """
-    raw = ""
+    offered = [Option(str(index), text) for index, text in enumerate(options)]
+    reason: str | None = None
     for attempt in range(ATTEMPTS):
-        chosen = await ask_choice(model, messages, labels, seed(attempt), purpose)
-        if chosen.label is not None:
-            return chosen.label
-        raw = chosen.raw
-    raise SessionError(
-        "model", "bad_choice", f"{purpose}: {ATTEMPTS} answers were no option, the last one: {raw[:80]!r}"
-    )
-
-
-def letters(count: int) -> list[str]:
-    """`count` labels (at most 26), none of which begins another."""
-    return list(string.ascii_uppercase[:count])
+        chosen = await choose(
+            model, messages, offered, seed=seed(attempt), question=question, purpose=purpose, fallback="forced"
+        )
+        if chosen.value is not None:
+            return int(chosen.value)
+        reason = chosen.missing_reason
+    raise SessionError("model", "bad_choice", f"{purpose}: {ATTEMPTS} answers were no option, the last one: {reason}")
 
 
 async def numbers(
@@ -107,9 +82,8 @@ async def numbers(
             return _checked(completion.text, keys, largest)
         except ValueError as error:
             problem = str(error)
-    raise SessionError(
-        "model", "bad_schema", f"{purpose}: {ATTEMPTS} answers broke the schema, the last one: {problem}"
-    )
+    message = f"{purpose}: {ATTEMPTS} answers broke the schema, the last one: {problem}"
+    raise SessionError("model", "bad_schema", message)
 
 
 def _checked(text: str, keys: Sequence[str], largest: int) -> dict[str, int]:

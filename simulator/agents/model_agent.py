@@ -1,8 +1,8 @@
 """An agent whose words come from a language model.
 
-A request is laid out for prefix caching: instructions shared by all sessions, then the persona, then the conversation, and
-last a reminder of the role. Every message is encoded once. The agent is a function of its seat, of what it heard and of
-the model's answers: hearing the journal again rebuilds it, and `again` asks for another answer in place of the last one.
+A request is laid out for prefix caching: instructions shared by all sessions, then the persona, then the conversation,
+and last a reminder of the role. Every message is encoded once. The agent is a function of its seat, of what it heard
+and of the model's answers: hearing the journal again rebuilds it; `again` asks for another answer in place of the last.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Prompts are files: Jinja templates with named blocks, in which an undefined variable is an error.
 
-A prompt file (`prompts/client/static.jinja`) holds a header comment that says which literature it follows and blocks that
-an agent renders by name: `system` (the same for all personas), `persona` (for a client), `reminder` (last before every
-answer), and what a method needs besides. `path_of` also takes a file of the user's own with the same blocks.
+A prompt file (`prompts/client/static.jinja`) holds a header comment that says which literature it follows, and blocks
+that an agent renders by name: `system` (the same for all personas), `persona` (for a client), `reminder` (last before
+every answer), and what a method needs besides. `path_of` also takes a file of the user's own with the same blocks.
 """
 
 from collections.abc import Iterable

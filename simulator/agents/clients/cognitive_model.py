@@ -1,13 +1,13 @@
 """The cognitive-model client: each turn is spoken out of the automatic thought that the therapist's words set off.
 
 Before a turn the model chooses one of the persona's automatic thoughts, or none; the reminder then quotes it. The state
-journalled with a turn is one number per thought (`thought_1`, ...) and `no_thought`: 1 for what went off, 0 for the others,
-so that their means are how often each was active.
+journalled with a turn is one number per thought (`thought_1`, ...) and `no_thought`: 1 for what went off, 0 for the
+others, so that their means are how often each was active.
 """
 
 from simulator.agents.base import Seat
 from simulator.agents.clients.base import PersonaClient
-from simulator.agents.deciding import decide, letters
+from simulator.agents.deciding import decide
 from simulator.models.messages import Completer, Message
 
 
@@ -29,17 +29,14 @@ class CognitiveModelClient(PersonaClient):
         if not self._history:
             self._active = None  # nothing has been said that could set off anything
             return
-        options = list(zip(letters(len(self._thoughts) + 1), [*self._thoughts, None], strict=True))
-        question = self.said_of("appraisal", options=options)
-        labels = [label for label, _ in options]
-        chosen = await decide(
+        index = await decide(
             self.model,
-            [*self.conversation, question],
-            labels,
+            self.conversation,
+            self.prompt.render("appraisal", **self._values),
+            [*(f'"{thought}"' for thought in self._thoughts), "none of them"],
             lambda attempt: self.seat.seed(turn, "appraisal", attempt),
             "appraisal",
         )
-        index = labels.index(chosen)
         self._active = index if index < len(self._thoughts) else None
 
     def reminder(self) -> Message:

@@ -1,8 +1,8 @@
 """The replaying client: its turns are fixed, from any stored or imported dataset.
 
-The plan reads the dataset and hands the turns over in `Seat.memory["replay"]` (see `simulator.studies.replay`); the agent opens
-no store. Beside a therapist who hears what was really said back then (`history: recorded`) or goes by its own answers
-(`history: own`), it asks how a therapist answers each of the same client turns.
+The plan reads the dataset and hands the turns over in `Seat.memory["replay"]` (see `simulator.studies.replay`): the
+agent opens no store. The therapist answers each turn on what was really said back then (`history: recorded`) or on its
+own answers (`history: own`).
 """
 
 from simulator.agents.base import DyadAgent, Seat, TurnMessage

@@ -8,14 +8,16 @@ follows from that is rule, not model:
 
 with the persona's resistance on 0-1. The stage is the band of readiness (0-.2 precontemplation, -.4 contemplation, -.6
 preparation, -.8 action, -1 maintenance), except that it moves by one stage at a time, upwards only when readiness lies
-`MARGIN` above the border and at least `DWELL` of the client's turns after the last move. The state journalled with a turn
-is `readiness`, `stage` (0, .25, .5, .75, 1), `effect` (0 to 1, .5 for no effect) and `since_move` (turns since the last move
-by the client, as a share of DWELL, at most 1).
+`MARGIN` above the border and at least `DWELL` of the client's turns after the last move. The numbers are ours: six
+well-met turns in a row are worth about a stage to a client of middling resistance, and a pushed one falls back faster.
+
+The state journalled with a turn is `readiness`, `stage` (0, .25, .5, .75, 1), `effect` (0 to 1, .5 for none) and
+`since_move` (the client's turns since the stage last moved, as a share of `DWELL`, at most 1).
 """
 
 from simulator.agents.base import Seat
 from simulator.agents.clients.base import STAGES, PersonaClient
-from simulator.agents.deciding import decide, letters
+from simulator.agents.deciding import decide
 from simulator.models.messages import Completer, Message
 from simulator.personas.schema import StageOfChange
 
@@ -54,17 +56,15 @@ class StageOfChangeClient(PersonaClient):
         self._effect = self._moved = 0
         if not self._history:
             return
-        options = list(zip(letters(len(EFFECTS)), [words for _, words in EFFECTS], strict=True))
-        labels = [label for label, _ in options]
-        question = self.said_of("decision", options=options)
-        chosen = await decide(
+        index = await decide(
             self.model,
-            [*self.conversation, question],
-            labels,
+            self.conversation,
+            self.prompt.render("decision", **self._values),
+            [words for _, words in EFFECTS],
             lambda attempt: self.seat.seed(turn, "decision", attempt),
             "decision",
         )
-        self._effect = EFFECTS[labels.index(chosen)][0]
+        self._effect = EFFECTS[index][0]
         self._readiness, stage = moved(
             self._readiness, self._stage, self._effect, self._since_move, self.persona.traits.resistance
         )

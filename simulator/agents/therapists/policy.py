@@ -1,4 +1,4 @@
-"""A therapist on a model, working by a policy: a prompt file and nothing else, so that policies are compared like with like."""
+"""A therapist on a model, working by a policy: a prompt file and nothing else, so that like is compared with like."""
 
 from functools import lru_cache
 from pathlib import Path
