@@ -46,8 +46,8 @@ def plan_replicas(settings: ServingSettings, model: ModelServing) -> list[Replic
     count = settings.replicas or max(1, len(gpus) // each)
     if gpus and len(gpus) < count * each:
         raise UserError(
-            f"serving.gpus: {count} replicas of {each} GPU{'s' if each > 1 else ''} each need {count * each}, "
-            f"{len(gpus)} are there ({','.join(gpus)}); set serving.replicas or model.serving.tensor_parallel_size"
+            f"serving.gpus: {count} x {each} GPUs are needed (replicas x tensor parallel x data parallel), {len(gpus)} "
+            f"are there ({','.join(gpus)}); set serving.replicas, or model.serving.tensor_parallel_size"
         )
     if settings.ports is not None and len(settings.ports) < count:
         raise UserError(f"serving.ports: {count} replicas need {count} ports, {len(settings.ports)} are given")

@@ -3,7 +3,9 @@
 An unknown key or a wrong value is one line that names the field.
 """
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -123,7 +125,9 @@ def compose_serving(overrides: list[str], config_dir: str | None = None) -> tupl
 
     from simulator.resources import resource_root
 
-    own = [f"hydra.searchpath=[file://{config_dir}]"] if config_dir else []
+    own = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    # Keys that the chosen files leave out can be set all the same; what is no key is refused below.
+    overrides = [f"++{one}" if one.startswith(("model.", "serving.")) else one for one in overrides]
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(resource_root("conf"))):
             config = compose("serve", overrides=[*own, *overrides])
@@ -134,8 +138,6 @@ def compose_serving(overrides: list[str], config_dir: str | None = None) -> tupl
 
 
 def _one_line(message: str) -> str:
-    import re
-
     from simulator.resources import resource_root
 
     missing = re.search(r"Could not (?:find|load) '(.+)/([^/']+)'", message)
@@ -143,9 +145,4 @@ def _one_line(message: str) -> str:
         group, name = missing.groups()
         choices = (path.stem for path in (resource_root("conf") / group).glob("*.yaml"))
         return f"{group}: no option '{name}'{nearest(name, choices)}"
-    unknown = re.search(r"Could not override '([^']+)'", message)
-    if unknown:
-        path = unknown.group(1)
-        fields = ModelServing if path.startswith("model.serving.") else ServingSettings
-        return f"unknown key '{path}'{nearest(path.rsplit('.', 1)[-1], fields.model_fields)}"
     return " ".join(message.split())[:300]
