@@ -85,7 +85,7 @@ def test_a_persona_file_with_a_wrong_type_names_file_and_field(tmp_path: Path) -
     shipped = sorted((ROOT / "personas/shipped").glob("*.yaml"))[0]
     text = shipped.read_text().replace("resistance:", "resistence:")
     (tmp_path / "mine.yaml").write_text(text)
-    done = dyad("run", "personas.set=./mine.yaml", "out=run", cwd=tmp_path, code=2)
+    done = dyad("run", "personas=file", "personas.set=mine.yaml", "out=run", cwd=tmp_path, code=2)
     assert "mine.yaml" in done.stderr
     assert "traits.resistence" in done.stderr
     assert "resistance" in done.stderr

@@ -100,7 +100,7 @@ def run_one(content: Any, *, quiet: bool, sweeping: bool) -> dict[str, Any]:
             bar = progress_bar(plan.size, "simulating", quiet)
         bar.update(tally.tried + tally.skipped - bar.n)
 
-    result = run_study(config, progress, lambda run: None if quiet else say(f"run: {run.path}"))
+    result = run_study(config, progress, lambda run, plan: None if quiet else say(_opening(run.path, plan)))
     if bar is not None:
         bar.close()
     for line in result.notes:
@@ -116,8 +116,17 @@ def run_one(content: Any, *, quiet: bool, sweeping: bool) -> dict[str, Any]:
         "report": None,
     }
     if result.finished:
-        outcome["report"] = str(measure(result.run.path, config.coders, quiet))
+        outcome["report"] = measure(result.run.path, config.coders, config.report, quiet)
     return outcome
+
+
+def _opening(folder: Path, plan: Any) -> str:
+    cut = len(plan.personas) < plan.available_personas
+    limited = f" (of {plan.available_personas}: personas.limit)" if cut else ""
+    return (
+        f"run: {folder}\n{len(plan.personas)} personas{limited} x {len(plan.conditions)} conditions "
+        f"x {plan.config.replicates} replicates = {plan.size} courses"
+    )
 
 
 def _out_below(content: dict[str, Any]) -> dict[str, Any]:
@@ -132,8 +141,8 @@ def _out_below(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "out": str(Path(content["out"]) / name)}
 
 
-def measure(folder: Path, coders: dict[str, dict[str, Any]], quiet: bool) -> Path:
-    """Code a run's dataset and write its report; returns where the report is."""
+def measure(folder: Path, coders: dict[str, dict[str, Any]], report: bool, quiet: bool) -> str | None:
+    """Code a run's dataset and write its report; returns where the report is, or None where none was asked for."""
     from simulator.coding.datasets import code_run
     from simulator.reporting.writing import report_run
 
@@ -141,7 +150,7 @@ def measure(folder: Path, coders: dict[str, dict[str, Any]], quiet: bool) -> Pat
         if not quiet:
             say(f"coding: {name}")
         code_run(folder, name, options)
-    return report_run(folder)
+    return str(report_run(folder)) if report else None
 
 
 def _sentence(result: dict[str, Any]) -> str:
@@ -151,4 +160,4 @@ def _sentence(result: dict[str, Any]) -> str:
         done += f", {result['failed']} failed ({causes}); retry_failed=true takes them up again"
     if result["stopped_by"]:
         return f"{done}; stopped: {result['stopped_by']}; the same command goes on from here\nrun: {result['run']}"
-    return f"{done}\nreport: {result['report']}"
+    return f"{done}\nreport: {result['report']}" if result["report"] else f"{done}\nrun: {result['run']}"

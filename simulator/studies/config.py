@@ -79,6 +79,8 @@ class StudyConfig(_Config):
     """Take failed courses up again."""
     accept_code_change: bool = False
     """Continue a run that another version of Dyad's simulating code began."""
+    report: bool = True
+    """Write the report when the run is done."""
     extend: bool = False
     """Add cells to the run in `out`."""
 

@@ -18,7 +18,7 @@ from simulator.studies.plan import Plan
 SIMULATING_ROOMS = ("records", "personas", "instruments", "codebooks", "models", "agents", "sessions", "studies", "store")
 """The rooms whose files decide what a simulation says."""
 
-_NOT_IDENTITY = {"limits", "out", "shards", "coders", "retry_failed", "accept_code_change", "extend", "personas"}
+_NOT_IDENTITY = {"limits", "out", "shards", "coders", "report", "retry_failed", "accept_code_change", "extend", "personas"}
 
 
 @cache

@@ -38,6 +38,8 @@ class Plan:
     config: StudyConfig
     personas: list[Persona]
     conditions: list[Condition]
+    available_personas: int
+    """How many personas there were before `personas.limit` cut them."""
     _person_prints: list[str] = field(init=False)
     _condition_prints: list[str] = field(init=False)
 
@@ -98,8 +100,8 @@ class PlanIndex:
             yield self.plan.spec(int(self.numbers[position]))
 
 
-def load_personas(choice: PersonaChoice, seed: int) -> list[Persona]:
-    """The personas of a study.
+def load_personas(choice: PersonaChoice, seed: int) -> tuple[list[Persona], int]:
+    """The personas of a study, and how many there would be without `limit`.
 
     Raises:
         UserError: a file is wrong, or an id of `ids` is not in the set.
@@ -118,7 +120,7 @@ def load_personas(choice: PersonaChoice, seed: int) -> list[Persona]:
             if name not in by_id:
                 raise UserError(f"personas.ids: no persona '{name}' in {choice.set or choice.population}{nearest(name, by_id)}")
         personas = [by_id[name] for name in choice.ids]
-    return personas[: choice.limit]
+    return personas[: choice.limit], len(personas)
 
 
 def make_plan(config: StudyConfig) -> Plan:
@@ -137,4 +139,5 @@ def make_plan(config: StudyConfig) -> Plan:
             }
             name = "+".join([*names, *([arm] if arm != "plain" else [])])
             conditions.append(Condition(name, arm, chairs, content))
-    return Plan(config, load_personas(config.personas, config.seed), conditions)
+    personas, available = load_personas(config.personas, config.seed)
+    return Plan(config, personas, conditions, available)

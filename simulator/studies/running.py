@@ -140,14 +140,14 @@ def origin_of(config: StudyConfig) -> str:
 def run_study(
     config: StudyConfig,
     progress: Callable[[Tally, Plan], None] = lambda tally, plan: None,
-    started: Callable[[RunFolder], None] = lambda run: None,
+    started: Callable[[RunFolder, Plan], None] = lambda run, plan: None,
 ) -> RunResult:
     """Run a study, or continue it, and compact its journal to tables.
 
     Args:
         config: the study.
         progress: told after every course.
-        started: told the folder as soon as it is known.
+        started: told folder and plan as soon as they are known.
 
     Raises:
         UserError: the configuration, the folder or the journal does not permit it; nothing was changed.
@@ -156,7 +156,7 @@ def run_study(
     setting = _setting(config)
     instruments = _instruments(config)
     run = open_or_create(plan)
-    started(run)
+    started(run, plan)
     index = plan.index()
     shards = int(run.meta["shards"])
     workers = workers_for(config.limits.workers, plan.size, shards)
