@@ -52,9 +52,9 @@ def metadata_of(transcript: Transcript, assistant: str) -> dict[str, Any]:
     metadata |= {name: (transcript.session or {}).get(name) for name in _SESSION}
     metadata["roles"] = chairs(transcript, assistant)
     withheld = [turn["turn"] for turn in transcript.turns if turn["text"] is None]
-    if withheld:
-        metadata["withheld"] = withheld
-    return transcript.extra | metadata if transcript.extra else metadata
+    kept = dict(transcript.extra)
+    withheld = withheld or kept.pop("withheld", None)
+    return kept | metadata | ({"withheld": withheld} if withheld else {})
 
 
 def chairs(transcript: Transcript, assistant: str) -> dict[str, str]:

@@ -67,7 +67,8 @@ def survey(run: RunFolder) -> Survey:
         found.words += int(pc.sum(batch["words"]).as_py() or 0)
         _count(found.roles, batch, "role")
         _count_together(found.models, batch, "role", "model")
-        found.replayed |= _where(batch, "finish_reason", list(RECORDED)) - found.human
+        if run.meta.get("kind") != "import":
+            found.replayed |= _where(batch, "finish_reason", list(RECORDED)) - found.human
     for batch in _batches(run, "personas", ["provenance", "licence", "population"]):
         _count_together(found.personas, batch, "provenance", "licence")
         _count(found.populations, batch, "population")
