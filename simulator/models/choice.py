@@ -32,7 +32,8 @@ from simulator.records.seeds import Draws, turn_seed
 
 Order = Literal["given", "shuffled", "averaged"]
 Fallback = Literal["samples", "forced"]
-Method = Literal["logprobs", "samples", "forced"]
+Method = Literal["logprobs", "samples", "forced", "single"]
+"""`single`: one free answer, where the server can neither give probabilities nor be held to a choice."""
 
 LEAST_SHARE = 0.5
 """Share of the mass that the options must hold together."""
@@ -136,7 +137,7 @@ async def choose(
         purpose: in the accounting.
         order: of the labels: as given, shuffled by the seed, or averaged over the given order and its reverse.
         least_share: below this share of the mass the choice is missing.
-        fallback: without log-probabilities: free samples, or one forced answer.
+        fallback: without log-probabilities: free samples, or one answer, forced where the server can be held to it.
         samples: how many.
         prefix: begins the answer where the server continues begun ones.
         labels: as many as there are options, or more.
@@ -159,7 +160,7 @@ async def choose(
         if len(masses) == len(answers):
             return _weighed(asking, masses, seed, least_share, _texts(answers))
     if fallback == "forced":
-        return _held(asking, await asking.ask(0, seed, _SHORT, held=client.takes_choice))
+        return _single(asking, await asking.ask(0, seed, _SHORT, held=client.takes_choice))
     draws = [(n % len(asking.orders), turn_seed(seed, n, "choice", "sample")) for n in range(samples)]
     answers = await asyncio.gather(*(asking.ask(n, draw, _SHORT) for n, draw in draws))
     return _counted(asking, [n for n, _ in draws], answers, seed, least_share)
@@ -283,11 +284,16 @@ def _counted(
     return _concluded(choice, asking.orders[0], seed, least_share)
 
 
-def _held(asking: _Asking, answer: Completion) -> Choice:
+def _single(asking: _Asking, answer: Completion) -> Choice:
     value = _spoken(answer.text, asking.labels, asking.orders[0])
     reason = None if value is not None else "the answer is none of the options"
     return Choice(
-        value, "forced", most_probable=value, missing_reason=reason, raw_text=answer.text, orders=asking.values
+        value,
+        "forced" if asking.client.takes_choice else "single",
+        most_probable=value,
+        missing_reason=reason,
+        raw_text=answer.text,
+        orders=asking.values,
     )
 
 

@@ -19,10 +19,14 @@ from simulator.records.fingerprints import fingerprint
 
 
 class ModelClients:
-    """Makes and keeps model clients. Close it in the event loop in which they were used."""
+    """Makes and keeps model clients. Close it in the event loop in which they were used.
 
-    def __init__(self) -> None:
-        self._pools = Pools()
+    Args:
+        pools: where our clients share their connections; fresh ones by default.
+    """
+
+    def __init__(self, pools: Pools | None = None) -> None:
+        self._pools = pools or Pools()
         self._made: dict[str, ChatCompletionClient] = {}
         self._seedless: set[int] = set()
 
