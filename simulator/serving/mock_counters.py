@@ -36,6 +36,8 @@ class MockCounters:
     in_flight: int = 0
     peak_in_flight: int = 0
     bytes_in: int = 0
+    checksum: int = 0
+    """Exclusive or of the requests' hashes: the same for the same requests in any order."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0

@@ -19,7 +19,7 @@ Arguments = dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")], Argumen
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), coerce_numbers_to_str=True)
 
 
 class ModelServing(_Settings):
