@@ -142,7 +142,7 @@ def _begin(parts: list[Part], voice: Voice, dice: Dice, words: int, free: int) -
         tight = tight and dice.chance(40)
     framed = alone and first.clause is not None and first.words <= first.clause.words + 4 and not first.fixed
     if (tight or (framed and dice.chance(65))) and free < 3:
-        tail = dice.chance(50)
+        tail = dice.chance(50) or not first.family.startswith(("fact", "sens"))
         parts.append(Part("tag" if tail else "after_fact", None, 1 + dice.roll() % 3, tail=tail, fixed=True))
         return 0
     return free
@@ -265,7 +265,8 @@ def _render(parts: list[Part], voice: Voice, dice: Dice, words: int) -> str:
             adorned = True
         chosen = wording(book, part, aim, slots, dice, used)
         if part.tail:
-            text.tail(chosen)
+            if text.text[-1] != "?":
+                text.tail(chosen)
         elif joinable and dice.chance(voice.joiner_chance) and _joins(text.text, chosen):
             text.sentence(chosen, ", and")
         elif voice.terse and part.clause is None and dice.chance(50):

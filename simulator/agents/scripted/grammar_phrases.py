@@ -32,8 +32,7 @@ fewer, the next lengths are taken in."""
 
 _SLOT = re.compile(r"\{(\w*)\}")
 _INNERMOST = re.compile(r"\[([^\[\]]*)\]")
-_SPACES = re.compile(r"\s+")
-_SPACE_BEFORE = re.compile(r" +([,.?!;])")
+_SPACE_BEFORE = re.compile(r" +([,?])")
 
 
 def expand(line: str) -> list[str]:
@@ -43,7 +42,7 @@ def expand(line: str) -> list[str]:
         UserError: brackets do not match or the line has more than `MOST_WORDINGS` wordings.
     """
     wordings = [line]
-    while any("[" in wording for wording in wordings):
+    while "[" in wordings[0] or any("[" in wording for wording in wordings):
         unfolded: list[str] = []
         for wording in wordings:
             pieces = _INNERMOST.split(wording)
@@ -57,8 +56,12 @@ def expand(line: str) -> list[str]:
         wordings = unfolded
     if "]" in wordings[0]:
         raise UserError(f"phrase with unmatched ']': {line!r}; close every bracket")
-    tidy = (_SPACE_BEFORE.sub(r"\1", _SPACES.sub(" ", wording)).strip() for wording in wordings)
-    return list(dict.fromkeys(tidy))
+    return list(dict.fromkeys(map(_tidy, wordings)))
+
+
+def _tidy(wording: str) -> str:
+    text = " ".join(wording.split())
+    return _SPACE_BEFORE.sub(r"\1", text) if " ," in text or " ?" in text else text
 
 
 class Family:
@@ -87,8 +90,8 @@ class Family:
                 if uses:
                     words -= 1
                 lengths = self._slotted if uses else self._plain
-                text = wording.replace("%", "%%")
-                lengths.setdefault(words, []).append(_SLOT.sub(r"%(\1)s", text) if "{" in text else wording)
+                text = _SLOT.sub(r"%(\1)s", wording) if "{" in wording else wording
+                lengths.setdefault(words, []).append(text)
         self._reach = max((*self._plain, *self._slotted))
 
     def wordings(self) -> list[str]:
@@ -186,6 +189,8 @@ def _checked(path: Path, loader: Any) -> Iterator[tuple[str, str]]:
     for name, block in content.items():
         if not isinstance(block, str) or not block.strip():
             raise UserError(f"{path.name}: family {name!r} must be a block of lines with at least one phrase")
+        if "%" in block:
+            raise UserError(f"{path.name}: family {name!r} has a '%'; write 'percent'")
         for slot in set(_SLOT.findall(block)) - SLOTS:
             raise UserError(f"{path.name}: family {name!r} uses an undefined slot {{{slot}}}{nearest(slot, SLOTS)}")
         yield name, block

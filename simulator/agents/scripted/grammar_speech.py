@@ -80,10 +80,12 @@ class Utterance:
 _LONG_FORMS = {
     "won't": "will not", "can't": "cannot", "let's": "let us", "n't": " not", "'re": " are", "'ve": " have",
     "'ll": " will", "'m": " am", "'d better": " had better", "'d": " would", "'s been": " has been", "'s got": " has",
-    "'s": " is", "yeah": "yes", "kind of": "rather", "okay": "all right", "a bit of": "some", "a bit": "a little",
+    "'s": " is", "yeah": "yes", "kind of": "rather", "okay": "all right", "a bit of a": "rather a", "a bit of": "some",
+    "a bit": "a little",
 }  # fmt: skip
 _CONTRACTED = re.compile(
-    r"\b(?:won't|can't|let's|yeah|okay|a bit of|a bit|kind of(?! you))\b|n't\b|'(?:re|ve|ll|m)\b|'d better\b|'d\b"
+    r"\b(?:won't|can't|let's|yeah|okay|a bit of a|a bit of|a bit|kind of(?! you))\b|n't\b|'(?:re|ve|ll|m)\b"
+    r"|'d better\b|'d\b"
     r"|(?<=\bit)'s been\b|(?<=\bthat)'s been\b|(?<=\bnothing)'s been\b|(?<=\bit)'s got\b"
     r"|(?<=\b(?:it|he))'s\b|(?<=\bthat)'s\b|(?<=\bwhat)'s\b|(?<=\bthere)'s\b|(?<=\bshe)'s\b|(?<=\bwho)'s\b"
     r"|(?<=\bnothing)'s\b|(?<=\bwhere)'s\b|(?<=\bhow)'s\b|(?<=\bhere)'s\b",

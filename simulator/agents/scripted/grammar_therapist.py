@@ -93,6 +93,8 @@ def realise_therapist(plan: TherapistPlan, turn: int, draws: Draws, client: Clie
     else:
         parts = [main, *before, *after] if before and dice.chance(30) else [*before, main, *after]
         at = len(parts) - len(after)
+    if main.clause is topic:
+        topic = None
     free = fit(parts, words, dice)
     if free > 2:
         _elaborate(parts, at, plan, client, topic, dice, free)
