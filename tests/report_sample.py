@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.records.text import count_words, transcript_fingerprint
-from simulator.store.compaction import write_rows
+from simulator.store.parquet import write_rows
 from simulator.store.runs import create_run
 from simulator.store.tables import TABLES
 

@@ -7,7 +7,7 @@ from typing import Any
 from simulator.coding.base import Coder, code_dataset
 from simulator.errors import UserError
 from simulator.locate import locate
-from simulator.store.compaction import write_table
+from simulator.store.parquet import write_table
 from simulator.store.runs import open_run
 from simulator.store.tables import TABLES
 

@@ -6,15 +6,14 @@ deterministic models give the same bytes (`executions` apart). Each file is repl
 memory at a time.
 """
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from simulator.instruments.schema import Instrument
 from simulator.instruments.scoring import score
@@ -31,14 +30,14 @@ from simulator.records.journal_records import (
 from simulator.records.text import count_words
 from simulator.store.histories import read_shard
 from simulator.store.journal import shard_of
+from simulator.store.parquet import TableWriter, write_rows
 from simulator.store.runs import RunFolder
-from simulator.store.tables import FORMAT_VERSION, TABLES
+from simulator.store.tables import TABLES
 
 COURSES_PER_RANGE = 2048
-ROWS_PER_GROUP = 65536
 
 Row = dict[str, Any]
-Rows = dict[str, list[Row]]
+Writers = Mapping[str, TableWriter]
 CoursesOf = Callable[[int, int], Iterable[Row]]
 
 
@@ -48,33 +47,6 @@ def ranges_for(courses: int) -> int:
     while ranges * COURSES_PER_RANGE < courses:
         ranges *= 2
     return ranges
-
-
-def write_rows(folder: Path, table: str, rows: Sequence[Mapping[str, Any]], part: str = "part-00000") -> Path:
-    """Write one Parquet file of a table, atomically. Columns that a row lacks are null."""
-    schema = TABLES[table]
-    columns = [
-        pa.array([row.get(field.name) for row in rows], type=_plain(field.type)).cast(field.type) for field in schema
-    ]
-    return write_table(folder, table, pa.Table.from_arrays(columns, schema=schema), part)
-
-
-def write_table(folder: Path, table: str, content: pa.Table, part: str = "part-00000") -> Path:
-    """Write an Arrow table that has the schema of `table`, atomically."""
-    target = folder / table
-    target.mkdir(parents=True, exist_ok=True)
-    path = target / f"{part}.parquet"
-    staged = target / f".{part}.staged"
-    metadata = {"dyad": json.dumps({"format": FORMAT_VERSION, "writer": f"pyarrow {pa.__version__}"})}
-    pq.write_table(
-        content.replace_schema_metadata(metadata), staged, compression="zstd", row_group_size=ROWS_PER_GROUP
-    )
-    staged.replace(path)
-    return path
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def units_of(courses: int, shards: int) -> int:
@@ -110,39 +82,49 @@ def compact_unit(
         DamageError: a journal file is damaged.
     """
     ranges, units = ranges_for(courses), units_of(courses, shards)
-    first = unit * shards // units
-    histories: dict[str, History] = {}
-    executions: list[tuple[Header, Execution]] = []
-    read_up_to = first
+    reader = _ShardReader(run.journal, shards)
     for index in range(unit * ranges // units, (unit + 1) * ranges // units):
-        needed = max(read_up_to, ((index + 1) * shards - 1) // ranges + 1)
-        for shard in range(read_up_to, needed):
-            reading = read_shard(run.journal, shard)
-            histories |= reading.histories
-            executions += reading.executions
-        read_up_to = needed
-        rows: Rows = {name: [] for name in TABLES if name not in ("personas", "codings")}
-        for course in rows_of(index, ranges):
-            name = str(course["course_id"])
-            _add_course(rows, course, histories.pop(name, History(name)), instruments)
-        rows["executions"] = _execution_rows(executions, index, ranges)
-        for table, content in rows.items():
-            write_rows(run.dataset, table, content, f"part-{index:05d}")
+        with ExitStack() as stack:
+            writers = {
+                table: stack.enter_context(TableWriter(run.dataset, table, f"part-{index:05d}"))
+                for table in TABLES
+                if table not in ("personas", "codings")
+            }
+            for course in rows_of(index, ranges):
+                history, executions = reader.take(str(course["course_id"]))
+                _add_course(writers, course, history, instruments)
+                writers["executions"].extend(starmap(_execution_row, executions))
+
+
+class _ShardReader:
+    """The journal's courses in the order of their ids, one shard in memory at a time."""
+
+    def __init__(self, journal: Path, shards: int) -> None:
+        self._journal, self._shards = journal, shards
+        self._shard = -1
+        self._histories: dict[str, History] = {}
+        self._executions: dict[str, list[tuple[Header, Execution]]] = {}
+
+    def take(self, course: str) -> tuple[History, list[tuple[Header, Execution]]]:
+        """A course's history, and its executions by place and time."""
+        shard = shard_of(course, self._shards)
+        if shard != self._shard:
+            reading = read_shard(self._journal, shard)
+            self._shard, self._histories, self._executions = shard, reading.histories, defaultdict(list)
+            for header, execution in reading.executions:
+                self._executions[execution.course].append((header, execution))
+        executions = self._executions.pop(course, [])
+        executions.sort(key=lambda entry: (entry[1].session, entry[1].turn or 0, entry[1].started))
+        return self._histories.pop(course, History(course)), executions
 
 
 def finish_compaction(run: RunFolder, courses: int) -> None:
     """Remove the parts that a dataset of this size does not have."""
     for path in run.dataset.glob("*/part-*.parquet"):
-        if path.parent.name not in ("personas", "codings"):
-            if int(path.stem.removeprefix("part-")) >= ranges_for(courses):
-                path.unlink()
-
-
-def _execution_rows(executions: list[tuple[Header, Execution]], index: int, ranges: int) -> list[Row]:
-    """The executions of one range of ids, sorted by place and time."""
-    mine = [entry for entry in executions if shard_of(entry[1].course, ranges) == index]
-    mine.sort(key=lambda entry: (entry[1].course, entry[1].session, entry[1].turn or 0, entry[1].started))
-    return [_execution_row(header, record) for header, record in mine]
+        if path.parent.name in ("personas", "codings"):
+            continue
+        if int(path.stem.removeprefix("part-")) >= ranges_for(courses):
+            path.unlink()
 
 
 def _execution_row(header: Header, record: Execution) -> Row:
@@ -153,26 +135,26 @@ def _execution_row(header: Header, record: Execution) -> Row:
     }  # fmt: skip
 
 
-def _add_course(rows: Rows, course: Row, history: History, instruments: Mapping[str, Instrument]) -> None:
+def _add_course(writers: Writers, course: Row, history: History, instruments: Mapping[str, Instrument]) -> None:
     sessions = 0
     words: dict[int, int] = defaultdict(int)
     for fact in history.facts:
         if isinstance(fact, Turn):
             count = count_words(fact.text)
             words[fact.session] += count
-            rows["turns"].append(_turn_row(fact, count))
+            writers["turns"].add(_turn_row(fact, count))
         elif isinstance(fact, SessionEnded):
             sessions += 1
-            rows["sessions"].append(_session_row(fact, words[fact.session]))
+            writers["sessions"].add(_session_row(fact, words[fact.session]))
         elif isinstance(fact, Administration):
-            rows["administrations"] += _answer_rows(fact)
-            rows["scores"] += _score_rows(fact, instruments[fact.instrument])
+            writers["administrations"].extend(_answer_rows(fact))
+            writers["scores"].extend(_score_rows(fact, instruments[fact.instrument]))
         elif isinstance(fact, Event):
-            rows["events"].append(_event_row(fact))
+            writers["events"].add(_event_row(fact))
         elif isinstance(fact, Failed) and history.failure is fact:
-            rows["failures"].append(_failure_row(fact))
+            writers["failures"].add(_failure_row(fact))
     status = "ended" if history.ended else "failed" if history.failure else "unfinished"
-    rows["courses"].append({**course, "sessions": sessions, "status": status})
+    writers["courses"].add({**course, "sessions": sessions, "status": status})
 
 
 def _json(value: Any) -> str | None:

@@ -26,7 +26,7 @@ from simulator.studies.rows import course_rows, persona_rows
 from simulator.studies.scheduler import Tally
 from simulator.studies.workers import in_processes, run_in_workers, workers_for
 
-COURSES_PER_SHARD = 1024
+COURSES_PER_SHARD = 512
 FEWEST_SHARDS = 8
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from simulator.errors import UserError
 from simulator.store.exporters.options import Tick
 from simulator.store.exporters.parts import files_of, part_groups, read_batches
 from simulator.store.exporters.release import NOT_RELEASED, Release
@@ -103,6 +104,8 @@ class Source:
                 failures = {_place(row): row for row in self._rows(group, "failures")}
             for place, turns in groupby(self._rows(group, "turns", TURN_COLUMNS), _place):
                 course, index = place
+                if course not in courses:
+                    raise UserError(f"{self.run.path}: its tables are being written; export again in a moment")
                 yield Transcript(
                     courses[course], index, sessions.get(place), list(turns), scores.get(place, []),
                     failures.get(place), extras.get(place, {}),

@@ -8,8 +8,8 @@ from typing import Any
 import simulator
 from simulator.errors import UserError
 from simulator.records.fingerprints import fingerprint
-from simulator.store.compaction import write_rows
 from simulator.store.importers.base import ImportedDataset, Row
+from simulator.store.parquet import write_rows
 from simulator.store.runs import RUN_FILE, RunFolder, create_run, open_run
 from simulator.store.tables import TABLES
 
