@@ -1,0 +1,35 @@
+"""`dyad bench NAME`: the project's benchmarks. They lie in `benchmarks/`, so they run in a clone of the repository."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import simulator
+from simulator.cli.output import show
+from simulator.errors import UserError, nearest
+
+BENCHMARKS = {
+    "http": ("http_layer", "CPU and memory per turn of sessions on a model server, beside a bare loop and AutoGen"),
+}
+"""Benchmarks by name: the module of `benchmarks/` with `main(arguments) -> exit code`, and what it measures."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benchmark that is named first."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        show("usage: dyad bench NAME ...\n")
+        for name, (_, text) in BENCHMARKS.items():
+            show(f"  {name:<10}{text}")
+        return 0 if arguments else 2
+    name = arguments[0]
+    if name not in BENCHMARKS:
+        raise UserError(f"dyad bench: no benchmark '{name}'{nearest(name, BENCHMARKS)}")
+    root = Path(simulator.__file__).resolve().parent.parent
+    module = BENCHMARKS[name][0]
+    if not (root / "benchmarks" / f"{module}.py").is_file():
+        raise UserError(
+            "dyad bench: the benchmarks are not part of an installed Dyad; run it in a clone of the repository"
+        )
+    sys.path.insert(0, str(root))
+    return int(importlib.import_module(f"benchmarks.{module}").main(arguments[1:]))
