@@ -1,0 +1,77 @@
+"""`dyad bench`: where it runs, and that the floor of `dyad bench http` sends what Dyad sends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import simulator
+from benchmarks.http_layer import mock, summary
+from benchmarks.http_template import record
+from simulator.cli import bench
+from simulator.errors import UserError
+from simulator.serving.commands import free_ports
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_an_unknown_benchmark_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"no benchmark 'htpp' \(did you mean 'http'\?\)"):
+        bench.main(["htpp"])
+
+
+def test_outside_a_clone_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(simulator, "__file__", str(tmp_path / "simulator" / "__init__.py"))
+    with pytest.raises(UserError, match="run it in a clone of the repository"):
+        bench.main(["http"])
+
+
+def test_every_benchmark_that_is_listed_is_there() -> None:
+    for module, text in bench.BENCHMARKS.values():
+        assert (ROOT / "benchmarks" / f"{module}.py").is_file()
+        assert text
+
+
+def test_the_floor_sends_dyads_requests_byte_for_byte(tmp_path: Path) -> None:
+    import urllib.request
+
+    port = free_ports("127.0.0.1", 1)[0]
+    template = tmp_path / "template.json"
+    template.write_text(json.dumps(record(port, 4, 5)))
+    with mock(port, 0.05) as url:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "benchmarks" / "floor.py"), url, str(template), str(tmp_path / "floor.jsonl")],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        with urllib.request.urlopen(f"{url.removesuffix('/v1')}/mock/counters") as response:
+            counters = json.load(response)
+    assert json.loads(done.stdout)["turns"] == counters["served"] == 20
+    assert counters["peak_in_flight"] == 4
+    lines = [json.loads(line) for line in (tmp_path / "floor.jsonl").read_text().splitlines()]
+    seeds = {seed for plan in json.loads(template.read_text())["sessions"] for seed in plan["seeds"]}
+    assert {line["seed"] for line in lines} == seeds
+    assert len(seeds) == 20
+
+
+def test_the_summary_takes_medians_and_the_ratio_round_by_round() -> None:
+    class Options:
+        sessions, turns, rounds = 10, 2, 3
+
+    def arm(cpu: float, rss: float) -> dict[str, float]:
+        return {
+            "cpu_ms": cpu,
+            "rss_kib": rss,
+            "tables_cpu_ms": 0.1,
+            "requests": 20,
+            "bytes_in": 80_000,
+            "peak_in_flight": 10,
+        }
+
+    result = summary([arm(1, 10), arm(2, 10), arm(4, 30)], [arm(2, 100), arm(3, 300), arm(12, 500)], Options)
+    assert result["cpu_ms_per_turn"] == 3
+    assert result["floor_cpu_ms_per_turn"] == 2
+    assert (result["ratio_to_floor"], result["ratio_range"]) == (2, [1.5, 3])
+    assert result["rss_kib_per_session"] == 30
+    assert result["bytes_per_request"] == 4000
