@@ -178,7 +178,7 @@ def _take_course(found: ChatImport, where: str, number: int, course: str, line: 
     first, known = found.courses.setdefault(course, (number, row))
     if first == number:
         found.unclustered += row["cluster"] == course
-    for name in row:
+    for name in ("cluster", "stratum", *row):
         if name != "sessions" and row[name] != known[name]:
             raise UserError(f"{where}: {name} '{row[name]}', but '{known[name]}' in line {first} of the same course")
     known["sessions"] += _has_ended(line)

@@ -184,6 +184,8 @@ def _check_known(where: str, known: dict[str, Any]) -> None:
     for name in (*COURSE_TEXTS, *SESSION_TEXTS, "course", "origin"):
         if not isinstance(known.get(name), str | None):
             raise UserError(f"{where}: metadata '{name}' is not a text; rename the key where it means something else")
+        if known.get(name) == "" and name != "topic":
+            raise UserError(f"{where}: metadata '{name}' is empty; leave it out, or give it a value")
     for name in ("session", "replicate"):
         value = known.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
@@ -191,6 +193,12 @@ def _check_known(where: str, known: dict[str, Any]) -> None:
     day = known.get("day")
     if day is not None and (isinstance(day, bool) or not isinstance(day, int | float) or not math.isfinite(day)):
         raise UserError(f"{where}: metadata 'day' is not a number of days")
+    if "ending" in known and known["ending"] is None:
+        given = next((name for name in ("day", *SESSION_TEXTS) if known.get(name) is not None), None)
+        if given:
+            raise UserError(
+                f"{where}: metadata '{given}' of a session that did not end ('ending' is null); give its ending"
+            )
     if known.get("status", "ended") not in STATUSES:
         status = str(known["status"])
         raise UserError(f"{where}: metadata 'status': '{status}'{nearest(status, STATUSES)}")
