@@ -226,7 +226,7 @@ def _forwarded_signals(processes: Any) -> Iterator[None]:
 
 
 def in_processes(task: Callable[[int], None], count: int, workers: int) -> None:
-    """Do `task(0) .. task(count - 1)`, over several processes where there are several.
+    """Do `task(0) .. task(count - 1)`, over several processes (this one among them) where there are several.
 
     Raises:
         RuntimeError: a process did not finish its part.
@@ -242,9 +242,10 @@ def in_processes(task: Callable[[int], None], count: int, workers: int) -> None:
         for number in range(worker * count // workers, (worker + 1) * count // workers):
             task(number)
 
-    processes = [context.Process(target=part, args=(worker,)) for worker in range(workers)]
+    processes = [context.Process(target=part, args=(worker,)) for worker in range(1, workers)]
     for process in processes:
         process.start()
+    part(0)
     for process in processes:
         process.join()
     if any(process.exitcode for process in processes):
