@@ -2,20 +2,39 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
+from simulator.codebooks.manifest import Manifest, manifest_problems
 from simulator.codebooks.schema import Code, Codebook
 from simulator.errors import UserError, nearest
 from simulator.instruments.files import read_document, try_document
+from simulator.personas.loading import read_yaml
 
 LIBRARY = Path(__file__).parent / "library"
 """The codebooks that ship with Dyad, one YAML file each, named as the codebook."""
 
+MANIFEST = LIBRARY / "manifest.yaml"
+"""The works that the library renders, with the ids of their codes."""
+
 _ENDINGS = (".yaml", ".yml")
 
 
+class Check(NamedTuple):
+    """What a check found. `published` counts the codes of `works`; `compared` are the files of published definitions
+    that wording was compared with, empty where none were at hand."""
+
+    problems: list[str]
+    works: int
+    published: int
+    codebooks: int
+    codes: int
+    complete: int
+    compared: tuple[str, ...]
+
+
 def list_codebooks() -> list[str]:
-    """Names of the library's codebooks, in alphabetical order."""
-    return sorted(path.stem for path in LIBRARY.glob("*.yaml"))
+    """Names of the library's codebooks, in alphabetical order. Opens none of them."""
+    return sorted(path.stem for path in LIBRARY.glob("*.yaml") if path != MANIFEST)
 
 
 def load_codebook(name: str | Path) -> Codebook:
@@ -31,24 +50,61 @@ def load_codebook(name: str | Path) -> Codebook:
     return _load(name)
 
 
-def check_codebooks(paths: list[Path] | None = None) -> list[str]:
-    """Every problem of the library's codebooks (or of the files given), one line each; empty where all are sound.
+def load_manifest() -> Manifest:
+    """The works that the library renders."""
+    return read_document(MANIFEST, Manifest)
+
+
+def check_codebooks(paths: list[Path] | None = None, published: Path | None = None) -> list[str]:
+    """Every problem that `check_library` finds, one line each; empty where all are sound."""
+    return check_library(paths, published).problems
+
+
+def check_library(paths: list[Path] | None = None, published: Path | None = None) -> Check:
+    """What is wrong with the library's codebooks, or with the files given.
 
     Beyond the schema: a code that calls itself complete has inclusion, exclusion and two examples of both kinds (codes
-    read from events need no examples), a nominal or ordinal one an example of every value; a library file bears its
-    codebook's name.
+    that no coder reads from text need no examples), a nominal or ordinal one an example of every value; a library file
+    bears its codebook's name, and the library holds every code of the manifest with the fields asked of it. Where
+    `published` names a folder of published definitions, no run of six words is shared with them.
+
+    Raises:
+        UserError: `published` holds no definitions.
     """
+    from simulator.codebooks.borrowing import borrowed, published_texts, texts_of, word_runs
+
+    definitions = published_texts(published) if published else {}
+    runs = word_runs(text for texts in definitions.values() for text in texts)
     problems: list[str] = []
-    for path in sorted(LIBRARY.glob("*.yaml")) if paths is None else paths:
+    books: dict[str, Codebook] = {}
+    for path in [LIBRARY / f"{name}.yaml" for name in list_codebooks()] if paths is None else paths:
         codebook, lines = try_document(path, Codebook)
         problems += lines
         if codebook is None:
             continue
+        books[codebook.name] = codebook
         if paths is None and codebook.name != path.stem:
             problems.append(f"{path}: name: '{codebook.name}' is not the file's name")
         for code in codebook.codes:
             problems += [f"{path}: codes.{code.id}.{line}" for line in _lacks(code)]
-    return problems
+        if runs:
+            shared = borrowed(texts_of(read_yaml(path)), runs)
+            problems += [f"{path}: wording: '{run}' stands so in a published definition; say it anew" for run in shared]
+    manifest = Manifest(works={})
+    if paths is None:
+        found, lines = try_document(MANIFEST, Manifest)
+        manifest = found or manifest
+        problems += lines + (manifest_problems(found, MANIFEST, books) if found else [])
+    codes = [code for book in books.values() for code in book.codes]
+    return Check(
+        problems=problems,
+        works=len(manifest.works),
+        published=manifest.codes,
+        codebooks=len(books),
+        codes=len(codes),
+        complete=sum(code.complete for code in codes),
+        compared=tuple(definitions),
+    )
 
 
 def _lacks(code: Code) -> list[str]:
@@ -56,7 +112,7 @@ def _lacks(code: Code) -> list[str]:
     if not code.complete:
         return []
     lines = [f"{field}: a complete code states it" for field in ("inclusion", "exclusion") if not getattr(code, field)]
-    if code.read_from == "events":
+    if code.read_from != "text":
         return lines
     for field in ("positive", "negative"):
         count = len(getattr(code, field))
