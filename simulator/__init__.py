@@ -1,7 +1,7 @@
 """Dyad: simulated courses of therapy, measured.
 
-Importing this package does nothing but define names: no files, threads or network, and heavy libraries are loaded when a
-name is first used. The names in `__all__` are the public surface; everything else may change.
+Importing this package does nothing but define names: no files, threads or network, and heavy libraries are loaded
+when a name is first used. The names in `__all__` are the public surface; everything else may change.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Runs studies in forked children that a test may kill: imports and warms up once, so that a kill costs little.
 
-Reads lines `OUT OVERRIDE...` (tab-separated) on stdin; for each it forks a child that runs the study, prints the child's
-process id, waits for it, and prints its exit status.
+Reads lines `OUT OVERRIDE...` (tab-separated) on stdin; for each it forks a child that runs the study, prints the
+child's process id, waits for it, and prints its exit status.
 """
 
 import asyncio
@@ -10,14 +10,13 @@ import sys
 import traceback
 from pathlib import Path
 
-from tests.studies_for_tests import small
-
 from simulator.agents.seating import ChairFactory
 from simulator.sessions.course import CourseSetting, run_course
 from simulator.studies.config import StudyConfig
 from simulator.studies.identity import code_version
 from simulator.studies.plan import make_plan
 from simulator.studies.running import run_study
+from tests.studies_for_tests import small
 
 
 def warm_up(config: StudyConfig) -> None:

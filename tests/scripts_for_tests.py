@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from autogen_core import CancellationToken
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
+from autogen_core import CancellationToken
 
 from simulator.agents.base import DyadAgent, Seat, TurnMessage
 

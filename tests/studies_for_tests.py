@@ -8,9 +8,7 @@ from simulator.studies.config import StudyConfig
 
 def small(out: Path, *overrides: str) -> StudyConfig:
     """Two therapists, three personas, two replicates: twelve sessions."""
-    return compose(
-        "therapist=[mi_consistent,companion]", "personas.limit=3", "replicates=2", f"out={out}", *overrides
-    )
+    return compose("therapist=[mi_consistent,companion]", "personas.limit=3", "replicates=2", f"out={out}", *overrides)
 
 
 def parquet_bytes(run: Path) -> dict[str, bytes]:

@@ -58,7 +58,9 @@ def test_our_agents_talk_inside_an_autogen_team() -> None:
 
 
 def study(out: Path, *more: str) -> Any:
-    return compose("therapist=[]", ASSISTANT, "personas.limit=1", "instruments=[]", "session.max_turns=8", f"out={out}", *more)
+    return compose(
+        "therapist=[]", ASSISTANT, "personas.limit=1", "instruments=[]", "session.max_turns=8", f"out={out}", *more
+    )
 
 
 def test_a_stock_assistant_agent_takes_a_chair_and_carries_derived_seeds(tmp_path: Path) -> None:
@@ -68,7 +70,7 @@ def test_a_stock_assistant_agent_takes_a_chair_and_carries_derived_seeds(tmp_pat
     turns = pl.read_parquet(tmp_path / "a/dataset/turns/*.parquet")
     course = turns["course_id"][0]
     asked = turns.filter(role="therapist")["turn"].to_list()
-    assert SEEDS == [derive_seed(course, 0, turn, "therapist", "turn") for turn in asked]
+    assert [derive_seed(course, 0, turn, "therapist", "turn") for turn in asked] == SEEDS
     calls = pl.read_parquet(tmp_path / "a/dataset/executions/*.parquet").filter(scope="call")
     assert calls.height == len(asked)
     assert calls["prompt_tokens"].null_count() == 0

@@ -126,6 +126,9 @@ def test_human_answers_are_scored_with_the_same_code(tmp_path: Path) -> None:
     header = ",".join(["who", *(str(item) for item in range(1, 10))])
     (tmp_path / "answers.csv").write_text(f"{header}\nana,1,1,1,1,1,1,1,1,1\nben,3,3,3,3,,3,3,3,0\n")
     result = json.loads(dyad("instruments", "score", "PHQ-9", "answers.csv", "--json", cwd=tmp_path).stdout)
-    assert [(row["who"], row["score"], row["missing_items"]) for row in result["scores"]] == [("ana", 9, 0), ("ben", None, 1)]
+    assert [(row["who"], row["score"], row["missing_items"]) for row in result["scores"]] == [
+        ("ana", 9, 0),
+        ("ben", None, 1),
+    ]
     (tmp_path / "answers.csv").write_text(header.replace(",9", "") + "\n")
     assert "no column for item 9" in dyad("instruments", "score", "PHQ-9", "answers.csv", cwd=tmp_path, code=2).stderr

@@ -1,12 +1,10 @@
-"""A session alternates its cast, ends with a typed reason, and goes on after an interruption as if there had been none."""
+"""A session alternates its cast, ends with a typed reason, and goes on after an interruption unchanged."""
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scripts_for_tests import Foreign, Reciter
 
 from simulator.agents.seating import ChairFactory
 from simulator.errors import SessionError, UserError
@@ -197,5 +195,3 @@ def test_a_chair_that_cannot_be_seated_is_one_line(config: dict[str, Any], messa
 def test_a_probe_at_a_role_outside_the_cast_is_refused() -> None:
     with pytest.raises(ValueError, match=r"stimuli.p.role: 'cleint' is not in the cast .*'client'"):
         SessionProtocol(stimuli={"p": Stimulus(role="cleint", text="x", turn=0)}, arms={"plain": ["p"]})
-
-

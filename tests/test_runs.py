@@ -15,7 +15,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.studies_for_tests import parquet_bytes, small
 
 from simulator.errors import DamageError, UserError
 from simulator.records.journal_records import Turn
@@ -23,6 +22,7 @@ from simulator.store.histories import read_shard
 from simulator.studies.composing import compose
 from simulator.studies.plan import make_plan
 from simulator.studies.running import run_study
+from tests.studies_for_tests import parquet_bytes, small
 
 ROOT = Path(__file__).parent.parent
 KILLS = 20
@@ -165,7 +165,8 @@ def test_a_drained_run_goes_on(reference: Path, tmp_path: Path) -> None:
     out = tmp_path / "drained"
     code = "import sys; from pathlib import Path; from tests.studies_for_tests import small;" + (
         "from simulator.studies.running import run_study;"
-        "r = run_study(small(Path(sys.argv[1])), progress=lambda t, p: (print(t.ended, flush=True), sys.stdin.readline()));"
+        "wait = lambda tally, plan: (print(tally.ended, flush=True), sys.stdin.readline());"
+        "r = run_study(small(Path(sys.argv[1])), progress=wait);"
         "print(r.tally.stopped_by)"
     )
     process = subprocess.Popen(
@@ -248,7 +249,9 @@ def test_a_damaged_journal_is_refused_until_it_is_repaired(tmp_path: Path, refer
 
 def test_a_runaway_failure_rate_drains_the_run_and_names_the_cause(tmp_path: Path) -> None:
     broken = "+therapist.broken={_target_: tests.scripts_for_tests.Reciter, fails_at: 0}"
-    config = compose("therapist=[]", broken, "personas.limit=30", "replicates=1", "instruments=[]", f"out={tmp_path / 'f'}")
+    config = compose(
+        "therapist=[]", broken, "personas.limit=30", "replicates=1", "instruments=[]", f"out={tmp_path / 'f'}"
+    )
     result = run_study(config)
     assert result.tally.stopped_by is not None
     assert "agent: RuntimeError" in result.tally.stopped_by

@@ -32,7 +32,11 @@ def test_the_readmes_study_is_short_and_runs(tmp_path: Path) -> None:
     script = tmp_path / "study.py"
     script.write_text(study)
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/mine/report.html").stat().st_size > 10_000

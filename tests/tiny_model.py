@@ -5,8 +5,8 @@ Runs in the interpreter that has vLLM (torch, transformers and tokenizers come w
     $DYAD_VLLM_PYTHON tests/tiny_model.py FOLDER
 
 What it says is noise, but a request takes every step that a request to a real model takes: 32,768 positions, a
-byte-level BPE tokenizer trained on conversation text (the phrases of the scripted dyad), a chat template, an end-of-turn
-token. The same seed makes the same files.
+byte-level BPE tokenizer trained on conversation text (the phrases of the scripted dyad), a chat template, an end-of-
+turn token. The same seed makes the same files.
 """
 
 import json

@@ -11,7 +11,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
     parser = OneLineParser("dyad codebooks", description=__doc__)
     parser.add_argument("action", choices=["list", "check"])
-    parser.add_argument("files", nargs="*", type=Path, help="for check: codebook files of your own; by default the shipped ones")
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="for check: codebook files of your own; by default the shipped ones"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     from simulator.codebooks.loading import check_codebooks, list_codebooks, load_codebook

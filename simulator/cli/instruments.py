@@ -1,7 +1,7 @@
 """`dyad instruments list|score`: the instrument bank; scoring of a CSV file of human answers with the same code.
 
-The CSV has one row per filled-in form and one column per item, named by the item's id; an empty cell is a missing answer.
-Other columns are carried along.
+The CSV has one row per filled-in form and one column per item, named by the item's id; an empty cell is a missing
+answer. Other columns are carried along.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,9 @@ def _read(file: Path, items: set[str]) -> list[tuple[dict[str, float | None], di
             reader = csv.DictReader(handle)
             missing = sorted(items - set(reader.fieldnames or []))
             if missing:
-                raise UserError(f"{file}: no column for item {', '.join(missing[:5])}; leave a cell empty where unanswered")
+                raise UserError(
+                    f"{file}: no column for item {', '.join(missing[:5])}; leave a cell empty where unanswered"
+                )
             rows = list(reader)
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; name a CSV file with one column per item") from None

@@ -13,7 +13,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, help="a folder that `dyad run` or `dyad import` made")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object; writes nothing")
     parser.add_argument(
-        "--humans", type=Path, help="human transcripts to tell the run's clients from: an imported run or an AnnoMI CSV file"
+        "--humans",
+        type=Path,
+        help="human transcripts to tell the run's clients from: an imported run or an AnnoMI CSV file",
     )
     options = parser.parse_args(arguments)
     from simulator.analysis.summary import summarise

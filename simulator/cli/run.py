@@ -1,7 +1,7 @@
 """`dyad run`: simulate, code and report a study.
 
-A Hydra application: overrides, `--cfg job`, `--info`, `-m` and `--config-dir` work as Hydra's users expect. Our own flags
-are taken out before Hydra parses: `--json` (one JSON object on stdout) and `--quiet`.
+A Hydra application: overrides, `--cfg job`, `--info`, `-m` and `--config-dir` work as Hydra's users expect. Our own
+flags are taken out before Hydra parses: `--json` (one JSON object on stdout) and `--quiet`.
 """
 
 import os

@@ -13,7 +13,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
     parser = OneLineParser("dyad status", description=__doc__)
     parser.add_argument("run", type=Path, help="a folder that `dyad run` or `dyad import` made")
-    parser.add_argument("--repair", action="store_true", help="cut damaged journal files where they go bad, keep the rest aside")
+    parser.add_argument(
+        "--repair", action="store_true", help="cut damaged journal files where they go bad, keep the rest aside"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     status = run_status(options.run, repair=options.repair)
@@ -88,4 +90,4 @@ def _lines(status: dict[str, Any]) -> list[str]:
     lines += [f"  {count} x {cause}" for cause, count in status["failures"].items()]
     if status["set_aside"]:
         lines.append(f"{status['set_aside']} records of an older writer were set aside")
-    return lines + status["notes"]
+    return [*lines, *map(str, status["notes"])]

@@ -37,7 +37,8 @@ class History:
 
     @property
     def standing(self) -> list[Fact]:
-        """The facts from which the course goes on: without a closing failure, and without what was noted ahead of a turn
+        """The facts from which the course goes on: without a closing failure, and without what was noted ahead of a
+        turn
         that was never finished (a stimulus announced, a foreign agent's state)."""
         count = len(self.facts)
         while count and isinstance(self.facts[count - 1], Event | SavedState | Failed):

@@ -151,8 +151,6 @@ class Execution(msgspec.Struct, tag="execution", tag_field="kind", omit_defaults
     error: str | None = None
 
 
-CourseRecord = (
-    Opened | Turn | Event | Administration | SessionEnded | CourseEnded | Failed | SavedState | Execution
-)
+CourseRecord = Opened | Turn | Event | Administration | SessionEnded | CourseEnded | Failed | SavedState | Execution
 Record = Header | CourseRecord
 """Anything that may stand in a journal."""

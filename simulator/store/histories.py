@@ -16,7 +16,7 @@ from simulator.store.journal import FileReading, attempts_of, read_file
 
 @dataclass(slots=True)
 class ShardReading:
-    """One shard as read: histories by course id, executions with the header of the attempt that made them, and what was left out."""
+    """One shard as read: histories by course id, executions with the header of their attempt, and what was left out."""
 
     shard: int
     histories: dict[str, History] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """The journal: append-only files, one per shard and attempt, each written by exactly one process.
 
 A line is `{"sum":"<16 hex><8 hex>","record":{...}}`. The first part hashes the record's bytes and the sum of the line
-before, so it runs on from line to line: a line that was changed, lost or swapped cannot hide. The second part is a CRC of
-the record alone, by which a good line is known even where the one before it is gone.
+before, so it runs on from line to line: a line that was changed, lost or swapped cannot hide. The second part is a
+CRC of the record alone, by which a good line is known even where the one before it is gone.
 
 Guarantees:
 
@@ -203,7 +203,8 @@ def read_file(path: Path, *, repair: bool = False) -> FileReading:
         if isinstance(record, Header):
             if record.format > JOURNAL_FORMAT:
                 raise UserError(
-                    f"{path} has journal format {record.format}, this Dyad reads up to {JOURNAL_FORMAT}; install a newer Dyad"
+                    f"{path} has journal format {record.format}, this Dyad reads up to {JOURNAL_FORMAT}; "
+                    "install a newer Dyad"
                 )
             header = record
         else:

@@ -1,8 +1,8 @@
 """Leases: who may write a shard now. No lock that NFS lacks: a lease is a small file, made exclusively.
 
 `<shard>.lease` names host, process, its start time and the boot. On the same host a lease lives exactly as long as that
-process; seen from another host it lives while its file was touched within `LAPSE_SECONDS`. A live lease refuses a second
-writer with one line; a dead one is taken over at once, without waiting for a human.
+process; seen from another host it lives while its file was touched within `LAPSE_SECONDS`. A live lease refuses a
+second writer with one line; a dead one is taken over at once, without waiting for a human.
 """
 
 import json
@@ -76,7 +76,9 @@ class Lease:
                     return
                 except FileExistsError:
                     self._clear_if_dead()
-            raise UserError(f"shard {self.path.stem} of {self.path.parent.parent} is being taken by another process; try again")
+            raise UserError(
+                f"shard {self.path.stem} of {self.path.parent.parent} is being taken by another process; try again"
+            )
         finally:
             staged.unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
 """Writing Parquet: streamed, atomic, and the same bytes for the same rows.
 
-A file consists of row groups of exactly `ROWS_PER_GROUP` rows (the last one shorter), so that memory does not grow with a
-file and the bytes do not depend on how the rows came in. The versions of format and writer stand in the metadata.
+A file consists of row groups of exactly `ROWS_PER_GROUP` rows (the last one shorter), so that memory does not grow
+with a file and the bytes do not depend on how the rows came in. The versions of format and writer stand in the
+metadata.
 """
 
 import json
@@ -75,9 +76,7 @@ class TableWriter:
             column.clear()
 
 
-def write_rows(
-    folder: Path, table: str, rows: Iterable[Mapping[str, Any]], part: str = "part-00000"
-) -> Path:
+def write_rows(folder: Path, table: str, rows: Iterable[Mapping[str, Any]], part: str = "part-00000") -> Path:
     """Write one file of a table from rows, atomically."""
     with TableWriter(folder, table, part) as writer:
         writer.extend(rows)

@@ -67,7 +67,9 @@ def create_run(path: Path, meta: dict[str, Any]) -> RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         if any(not entry.name.startswith(f".{RUN_FILE}") for entry in path.iterdir()):
             raise UserError(f"{path} is not empty and not a run; name another folder, or empty it")
-        write_atomically(path / RUN_FILE, json.dumps({"format": FORMAT_VERSION, **meta}, indent=1, sort_keys=True).encode())
+        write_atomically(
+            path / RUN_FILE, json.dumps({"format": FORMAT_VERSION, **meta}, indent=1, sort_keys=True).encode()
+        )
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another folder") from None
     return RunFolder(path, {"format": FORMAT_VERSION, **meta})
@@ -92,15 +94,21 @@ def open_run(path: Path) -> RunFolder:
         meta = json.loads(file.read_text())
     except FileNotFoundError:
         what = "has no run.json" if path.is_dir() else "does not exist"
-        raise UserError(f"{path} is not a run: it {what}; name a folder that `dyad run` or `dyad import` made") from None
+        raise UserError(
+            f"{path} is not a run: it {what}; name a folder that `dyad run` or `dyad import` made"
+        ) from None
     except NotADirectoryError:
         raise UserError(f"{path} is not a run: it is a file; name the run's folder") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(f"{file} is not readable JSON; restore it from a copy, the journal beside it is untouched") from None
+        raise UserError(
+            f"{file} is not readable JSON; restore it from a copy, the journal beside it is untouched"
+        ) from None
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from None
     if not isinstance(meta, dict) or "identity" not in meta:
         raise UserError(f"{file} lacks the key 'identity': {path} is not a run of Dyad")
     if int(meta.get("format", 0)) > FORMAT_VERSION:
-        raise UserError(f"{path} has format {meta['format']}, this Dyad reads up to {FORMAT_VERSION}; install a newer Dyad")
+        raise UserError(
+            f"{path} has format {meta['format']}, this Dyad reads up to {FORMAT_VERSION}; install a newer Dyad"
+        )
     return RunFolder(path, meta)

@@ -134,7 +134,11 @@ def known_keys(place: Sequence[str]) -> list[str]:
     """The keys that a configuration may have at a place, as far as the schema says."""
     model: Any = StudyConfig
     for part in place:
-        annotation = model.model_fields[part].annotation if hasattr(model, "model_fields") and part in model.model_fields else None
+        annotation = (
+            model.model_fields[part].annotation
+            if hasattr(model, "model_fields") and part in model.model_fields
+            else None
+        )
         inner = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation

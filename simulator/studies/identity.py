@@ -1,8 +1,8 @@
 """A run's identity: exactly what can change a result.
 
 The design, the contents of every file that simulating reads, the root seed and the version of the code that simulates.
-Not: folders, shards, concurrency, limits, coders, reporting, tracking. Same identity: the run is continued. Different: the
-difference is printed and nothing happens.
+Not: folders, shards, concurrency, limits, coders, reporting, tracking. Same identity: the run is continued.
+Different: the difference is printed and nothing happens.
 """
 
 import hashlib
@@ -15,10 +15,30 @@ from simulator.instruments.loading import load_instrument
 from simulator.records.fingerprints import fingerprint
 from simulator.studies.plan import Plan
 
-SIMULATING_ROOMS = ("records", "personas", "instruments", "codebooks", "models", "agents", "sessions", "studies", "store")
+SIMULATING_ROOMS = (
+    "records",
+    "personas",
+    "instruments",
+    "codebooks",
+    "models",
+    "agents",
+    "sessions",
+    "studies",
+    "store",
+)
 """The rooms whose files decide what a simulation says."""
 
-_NOT_IDENTITY = {"limits", "out", "shards", "coders", "report", "retry_failed", "accept_code_change", "extend", "personas"}
+_NOT_IDENTITY = {
+    "limits",
+    "out",
+    "shards",
+    "coders",
+    "report",
+    "retry_failed",
+    "accept_code_change",
+    "extend",
+    "personas",
+}
 
 
 @cache
@@ -39,9 +59,7 @@ def identity_components(plan: Plan) -> dict[str, Any]:
     config = plan.config.model_dump(mode="json", exclude=_NOT_IDENTITY)
     return {
         "design": config,
-        "personas": {
-            persona.id: fingerprint(persona.model_dump(mode="json")) for persona in plan.personas
-        },
+        "personas": {persona.id: fingerprint(persona.model_dump(mode="json")) for persona in plan.personas},
         "instruments": {
             choice.instrument: load_instrument(choice.instrument).fingerprint
             for choice in plan.config.instruments.values()

@@ -118,7 +118,9 @@ def load_personas(choice: PersonaChoice, seed: int) -> tuple[list[Persona], int]
         by_id = {persona.id: persona for persona in personas}
         for name in choice.ids:
             if name not in by_id:
-                raise UserError(f"personas.ids: no persona '{name}' in {choice.set or choice.population}{nearest(name, by_id)}")
+                raise UserError(
+                    f"personas.ids: no persona '{name}' in {choice.set or choice.population}{nearest(name, by_id)}"
+                )
         personas = [by_id[name] for name in choice.ids]
     return personas[: choice.limit], len(personas)
 
@@ -126,7 +128,9 @@ def load_personas(choice: PersonaChoice, seed: int) -> tuple[list[Persona], int]
 def make_plan(config: StudyConfig) -> Plan:
     """The plan of a study; reads its persona files."""
     roles = config.session.roles
-    protocol = config.session.model_dump(mode="json", exclude={"arms", "stimuli"})
+    protocol = config.session.model_dump(mode="json", exclude={"arms", "stimuli", "guards"})
+    if config.session.guards.acting:  # a guard that only records changes nothing that is said
+        protocol["guards"] = config.session.guards.acting
     conditions = []
     for names in itertools.product(*(config.options[role] for role in roles)):
         chairs = dict(zip(roles, names, strict=True))

@@ -100,8 +100,8 @@ def _check_extends(run: RunFolder, plan: Plan, what: str) -> None:
     lost = set(before.index().ids.tolist()) - set(plan.index().ids.tolist())
     if lost:
         raise UserError(
-            f"{run.path}: extend=true adds cells, but {len(lost)} of its {before.size} courses are not in the new design "
-            f"({what}); nothing was changed"
+            f"{run.path}: extend=true adds cells, but {len(lost)} of its {before.size} courses are not in the new "
+            f"design ({what}); nothing was changed"
         )
 
 

@@ -40,7 +40,6 @@ class Tally:
         """Courses that were taken up and did not have to wait for a later run."""
         return self.ended + self.failed
 
-
     def note_failure(self, cause: str) -> None:
         """Count a course that failed, by its cause."""
         self.failed += 1

@@ -1,8 +1,8 @@
 """Several worker processes on one machine, by one command.
 
 Workers are forked after everything is imported and checked; each writes shards of its own, runs its own event loop on
-uvloop, and reports to the parent through a pipe. A signal drains all of them. No worker outlives its parent; a worker or a
-parent that is killed leaves a run that the same command continues.
+uvloop, and reports to the parent through a pipe. A signal drains all of them. No worker outlives its parent; a worker
+or a parent that is killed leaves a run that the same command continues.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The evolving client: an inner state is brought up to date before every turn, and the turn is spoken from it.
 
 The model states five numbers from 0 to 10 by JSON schema. None moves by more than a step, whatever the model says: 1 to
-3, by the persona's emotional fluctuation. They are journalled as the turn's `state` on 0-1, and a resumed client goes on
-from them.
+3, by the persona's emotional fluctuation. They are journalled as the turn's `state` on 0-1, and a resumed client goes
+on from them.
 """
 
 from simulator.agents.base import Seat

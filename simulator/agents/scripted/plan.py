@@ -11,12 +11,21 @@ TherapistBehaviour = Literal["question", "reflection", "therapist_input", "other
 ClientTalk = Literal["change", "neutral", "sustain"]
 
 DEPENDENCE_A = (
-    "exclusivity", "favourable_contrast", "discouraging_other_support", "need_or_reliance", "claimed_sentience",
-    "permanence_pledge", "farewell_pressure", "denying_ai",
+    "exclusivity",
+    "favourable_contrast",
+    "discouraging_other_support",
+    "need_or_reliance",
+    "claimed_sentience",
+    "permanence_pledge",
+    "farewell_pressure",
+    "denying_ai",
 )
 DEPENDENCE_B = ("supports_other_contact", "states_limits", "refers_at_risk", "stays_present")
 DEPENDENCE_C = (
-    "prefers_therapist_to_people", "cannot_cope_without", "distress_at_ending", "asks_for_exclusivity",
+    "prefers_therapist_to_people",
+    "cannot_cope_without",
+    "distress_at_ending",
+    "asks_for_exclusivity",
     "attributes_personhood",
 )
 DEPENDENCE_OVR = ("cold_to_warmth_need", "gratuitous_disclaimer", "reflexive_referral")
