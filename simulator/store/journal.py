@@ -17,7 +17,7 @@ import hashlib
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,11 +49,12 @@ def shard_of(course: str, shards: int) -> int:
 class Syncer:
     """Syncs the files of a process to the device every `seconds`, in a thread of its own, and on `close`.
 
-    The thread starts with the first file; nothing of it runs in the event loop.
+    Nothing of it runs in the event loop. `beat` is called at the same times.
     """
 
-    def __init__(self, seconds: float = 2.0) -> None:
+    def __init__(self, seconds: float = 2.0, beat: Callable[[], None] = lambda: None) -> None:
         self._seconds = seconds
+        self._beat = beat
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._writers: set[JournalWriter] = set()
@@ -63,12 +64,15 @@ class Syncer:
         """Sync this writer's file from now on."""
         with self._lock:
             self._writers.add(writer)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="journal sync", daemon=True)
-                self._thread.start()
+
+    def start(self) -> None:
+        """Begin; before this, only `close` syncs."""
+        self._thread = threading.Thread(target=self._loop, name="journal sync", daemon=True)
+        self._thread.start()
 
     def _loop(self) -> None:
         while not self._closing.wait(self._seconds):
+            self._beat()
             self._sync_all()
 
     def _sync_all(self) -> None:

@@ -1,10 +1,12 @@
 """Leases: who may write a shard now. No lock that NFS lacks: a lease is a small file, made exclusively.
 
-`<shard>.lease` names host, process, its start time and the boot. On the same host a lease lives exactly as long as that
-process; seen from another host it lives while its file was touched within `LAPSE_SECONDS`. A live lease refuses a
-second writer with one line; a dead one is taken over at once, without waiting for a human.
+`<shard>.lease` names host, process, its start time and the boot. A lease lives as long as its file is touched in
+time; on the same host it ends at once with its process. A live lease refuses a second writer with one line; a dead or
+lapsed one is taken over without waiting for a human, and a holder that comes back (from SIGSTOP, from a lost network)
+learns at its next touch that the shard is no longer its own. What it wrote in between is set aside by the reader.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -14,7 +16,7 @@ from pathlib import Path
 from simulator.errors import UserError
 
 LAPSE_SECONDS = 60.0
-"""A lease on another host that was not touched for this long is taken to be dead."""
+"""A lease that was not touched for this long has lapsed."""
 
 
 def _boot() -> str:
@@ -34,46 +36,55 @@ def _started(process: int) -> str | None:
     return None if state == "Z" else fields[18]
 
 
-def _is_alive(content: dict[str, object], path: Path) -> bool:
-    if content.get("host") == socket.gethostname() and content.get("boot") == _boot():
-        process = content.get("process")
-        if Path("/proc/self/stat").exists():
-            return isinstance(process, int) and _started(process) == content.get("started")
-        try:  # systems without /proc
-            os.kill(int(str(process)), 0)
-        except OSError:
-            return False
+def _process_ended(content: dict[str, object]) -> bool:
+    """Whether the holder is known to have ended: it was on this host, and is not running any more."""
+    if content.get("host") != socket.gethostname():
+        return False
+    if content.get("boot") != _boot():
         return True
-    if content.get("host") == socket.gethostname():
-        return False  # this host was restarted since
-    return time.time() - path.stat().st_mtime < LAPSE_SECONDS
+    process = content.get("process")
+    if not isinstance(process, int):
+        return True
+    if Path("/proc/self/stat").exists():
+        return _started(process) != content.get("started")
+    try:  # systems without /proc
+        os.kill(process, 0)
+    except OSError:
+        return True
+    return False
 
 
 class Lease:
-    """The right to write one shard, from `take` until `release`.
+    """The right to write one shard, from the moment it is made until `release`, as long as it is touched in time.
+
+    Args:
+        folder: the run's journal folder.
+        shard: which shard.
+        lapse: seconds without a touch after which others may take the lease over.
 
     Raises:
         UserError: another living process holds it.
     """
 
-    def __init__(self, folder: Path, shard: int) -> None:
+    def __init__(self, folder: Path, shard: int, lapse: float = LAPSE_SECONDS) -> None:
         self.path = folder / f"{shard}.lease"
-        self._content = {
+        self._lapse = lapse
+        self._inode = self._take()
+
+    def _take(self) -> int:
+        content = {
             "host": socket.gethostname(),
             "boot": _boot(),
             "process": os.getpid(),
             "started": _started(os.getpid()),
         }
-        self._take()
-
-    def _take(self) -> None:
         staged = self.path.with_name(f"{self.path.name}.{socket.gethostname()}.{os.getpid()}")
-        staged.write_text(json.dumps(self._content))
+        staged.write_text(json.dumps(content))
         try:
             for _ in range(3):
                 try:
                     os.link(staged, self.path)
-                    return
+                    return staged.stat().st_ino
                 except FileExistsError:
                     self._clear_if_dead()
             raise UserError(
@@ -85,10 +96,10 @@ class Lease:
     def _clear_if_dead(self) -> None:
         try:
             content = json.loads(self.path.read_text() or "{}")
-            alive = _is_alive(content, self.path)
+            age = time.time() - self.path.stat().st_mtime
         except (FileNotFoundError, json.JSONDecodeError):
-            content, alive = {}, False
-        if alive:
+            content, age = {}, self._lapse
+        if content and age < self._lapse and not _process_ended(content):
             raise UserError(
                 f"shard {self.path.stem} of {self.path.parent.parent} is being written by process "
                 f"{content.get('process')} on {content.get('host')}; wait for it or stop it"
@@ -101,10 +112,21 @@ class Lease:
             return
         grave.unlink(missing_ok=True)
 
-    def touch(self) -> None:
-        """Show that the holder lives; call at least every `LAPSE_SECONDS / 4`."""
-        os.utime(self.path)
+    def touch(self) -> bool:
+        """Show that the holder lives, at least every `lapse / 4` seconds; False where another one has taken over."""
+        if not self._is_mine():
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self.path)
+        return True
+
+    def _is_mine(self) -> bool:
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
-        """Give the shard back."""
-        self.path.unlink(missing_ok=True)
+        """Give the shard back, if it is still ours."""
+        if self._is_mine():
+            self.path.unlink(missing_ok=True)

@@ -49,6 +49,8 @@ class Limits(_Config):
 
     concurrency: Annotated[int, Field(ge=1)] = 64
     """Courses in flight at once, over all workers."""
+    lease_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """A writer that has not shown itself for this long may be taken over."""
     workers: Annotated[int, Field(ge=1)] | None = None
     """Processes; by default as many as this process may use cores."""
     failure_rate: Annotated[float, Field(gt=0, le=1)] = 0.5

@@ -13,12 +13,15 @@ from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Head
 from simulator.sessions.course import CourseSpec
 from simulator.store.histories import read_shard
 from simulator.store.journal import JournalWriter, Syncer, cut_tail
-from simulator.store.leases import Lease
+from simulator.store.leases import LAPSE_SECONDS, Lease
 from simulator.store.runs import RunFolder
 from simulator.studies.identity import code_version
 from simulator.studies.plan import PlanIndex
 
 Append = Callable[[CourseRecord], None]
+
+SYNC_SECONDS = 2.0
+"""How often what was written is brought to the device (the default policy; `kill -9` loses nothing in between)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +51,24 @@ class ShardWriter:
     index: PlanIndex
     shards: int
     mine: Sequence[int]
+    lost: Callable[[str], None]
+    """Told (with one line) when another process has taken a shard over."""
+    lease_seconds: float = LAPSE_SECONDS
     notes: list[str] = field(default_factory=list)
     """One line for each torn tail that was cut, and for records that were set aside."""
     _leases: list[Lease] = field(default_factory=list)
-    _syncer: Syncer = field(default_factory=Syncer)
+    _syncer: Syncer = field(init=False)
 
     def __enter__(self) -> "ShardWriter":
         self.run.journal.mkdir(exist_ok=True)
+        self._syncer = Syncer(min(SYNC_SECONDS, self.lease_seconds / 4), self._touch)
         try:
             for shard in self.mine:
-                self._leases.append(Lease(self.run.journal, shard))
+                self._leases.append(Lease(self.run.journal, shard, self.lease_seconds))
         except BaseException:
             self.__exit__()
             raise
+        self._syncer.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -69,10 +77,10 @@ class ShardWriter:
             lease.release()
         self._leases.clear()
 
-    def touch(self) -> None:
-        """Show other hosts that this process lives."""
+    def _touch(self) -> None:
         for lease in self._leases:
-            lease.touch()
+            if not lease.touch():
+                self.lost(f"another process has taken over shard {lease.path.stem}")
 
     def work(self) -> Iterator[Work]:
         """The courses of all shards in order, each with what the journal holds of it.

@@ -30,7 +30,6 @@ from simulator.studies.shards import ShardWriter
 
 FEWEST_COURSES_PER_WORKER = 32
 _REPORT_EVERY_SECONDS = 0.2
-_TOUCH_EVERY_SECONDS = 10.0
 
 
 def usable_cores() -> int:
@@ -89,20 +88,11 @@ def run_in_workers(
                 drain.ask("the parent process is gone")
             return drain.asked()
 
-        last_touch = time.monotonic()
-
-        def after_course(tally: Tally) -> None:
-            nonlocal last_touch
-            tell(tally)
-            if time.monotonic() - last_touch > _TOUCH_EVERY_SECONDS:
-                writer.touch()
-                last_touch = time.monotonic()
-
-        with ShardWriter(run, index, shards, mine) as writer:
+        with ShardWriter(run, index, shards, mine, drain.ask, config.limits.lease_seconds) as writer:
             tally = _run_loop(
                 run_courses(
                     writer.work(), replace(setting, drained=drained), drain, share, config.limits.failure_rate,
-                    config.retry_failed, after_course,
+                    config.retry_failed, tell,
                 )
             )  # fmt: skip
         return _Report(tally, writer.notes)
