@@ -26,6 +26,7 @@ from simulator.records.journal_records import (
 )
 from simulator.sessions.administration import InstrumentChoice, administer
 from simulator.sessions.engine import Chair, Session, converse, message_of
+from simulator.sessions.guarding import Watch, ended_by_guard
 from simulator.sessions.protocol import SessionProtocol
 
 
@@ -109,13 +110,28 @@ async def _run_session(
 
     session = Session(
         spec.course, index, setting.protocol, stimuli, seated.chairs, record, [message_of(turn) for turn in turns],
-        setting.drained, seed, delivered=_delivered(history, index),
+        setting.drained, seed, delivered=_delivered(history, index), watch=_watch(spec, setting, index, record),
+        stopped_by=_stopped_by(history, index, len(turns) - 1),
     )  # fmt: skip
     try:
         await converse(session)
     finally:
         _note_calls(spec.course, index, seated, record)
         record(Execution(spec.course, index, "session", started, time.perf_counter() - clock))
+
+
+def _watch(
+    spec: CourseSpec, setting: CourseSetting, index: int, record: Callable[[CourseRecord], None]
+) -> Watch | None:
+    policy = setting.protocol.guards
+    if not policy.watched:
+        return None
+    return Watch(policy, spec.persona, setting.persona_roles, spec.course, index, record)
+
+
+def _stopped_by(history: History, index: int, last_turn: int) -> str | None:
+    events = [fact for fact in history.facts if isinstance(fact, Event) and fact.session == index]
+    return ended_by_guard(events, last_turn)
 
 
 def _seat_all(spec: CourseSpec, setting: CourseSetting, index: int) -> _SeatedSession:
@@ -134,17 +150,17 @@ def _seat_all(spec: CourseSpec, setting: CourseSetting, index: int) -> _SeatedSe
         agent, handles = setting.factories[role, spec.chairs[role]].seat(seat)
         seated.seats[role] = seat
         seated.handles += handles
-        seated.chairs[role] = Chair(role, agent, _turn_teller(handles))
+        seated.chairs[role] = Chair(role, agent, _turn_teller(handles), setting.protocol.guards.may_retry)
     return seated
 
 
-def _turn_teller(handles: Sequence[SeatedModelClient]) -> Callable[[str, int], None] | None:
+def _turn_teller(handles: Sequence[SeatedModelClient]) -> Callable[[int, int], None] | None:
     if not handles:
         return None
 
-    def tell(role: str, turn: int) -> None:
+    def tell(turn: int, regeneration: int) -> None:
         for handle in handles:
-            handle.at_turn(turn)
+            handle.at_turn(turn, regeneration)
 
     return tell
 
@@ -155,9 +171,10 @@ def _told(
     """What a role has heard and said, with the turn at which it did, in order."""
     hidden: dict[int, list[str]] = {}
     for fact in history.facts:
-        if isinstance(fact, Event) and fact.session == index and fact.role == role and fact.event == "stimulus":
-            if fact.payload is not None and not fact.payload["visible"]:
-                hidden.setdefault(fact.turn, []).append(protocol.stimuli[fact.name].text)
+        if not isinstance(fact, Event) or (fact.session, fact.role, fact.event) != (index, role, "stimulus"):
+            continue
+        if fact.payload is not None and not fact.payload["visible"]:
+            hidden.setdefault(fact.turn, []).append(protocol.stimuli[fact.name].text)
     told: list[tuple[int, BaseChatMessage]] = []
     for turn in turns:
         told += [(turn.turn, TextMessage(content=text, source=STIMULUS)) for text in hidden.get(turn.turn, ())]

@@ -1,38 +1,56 @@
 """One conversation, from its opening to its typed ending.
 
-Agents take turns in the order of the cast; the engine calls `on_messages` itself and gives each agent what was said since
-it last spoke. A turn is journalled before the next one is asked for. Whatever goes wrong inside a chair becomes a
-`SessionError` with the boundary that was crossed; the engine never swallows one.
+Agents take turns in the order of the cast; the engine calls `on_messages` itself and gives each agent what was said
+since it last spoke. A turn is journalled before the next one is asked for. Whatever goes wrong inside a chair becomes
+a `SessionError` with the boundary that was crossed; the engine never swallows one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 from autogen_core import CancellationToken
 
-from simulator.agents.base import STIMULUS, Rebuilt, TurnMessage
+from simulator.agents.base import STIMULUS, Rebuilt, Regenerates, TurnMessage
 from simulator.errors import SessionError
 from simulator.records.journal_records import Event, SavedState, SessionEnded, Turn
 from simulator.sessions.goodbyes import takes_leave
+from simulator.sessions.guarding import Watch
 from simulator.sessions.protocol import Ending, SessionProtocol, Stimulus
 
 Fact = Turn | Event | SavedState | SessionEnded
-BeforeTurn = Callable[[str, int], None]
+BeforeTurn = Callable[[int, int], None]
+"""Told the turn and the regeneration before an agent speaks."""
 
 _NO_TOKEN = CancellationToken()
 
+CONTEXT_OVERFLOW = "context_overflow"
+"""Kind of the failure of a model whose context is full: a session that has begun ends with it."""
+
 
 class Chair:
-    """One role's agent in one session, and how much of the conversation it has heard."""
+    """One role's agent in one session, and how much of the conversation it has heard.
 
-    def __init__(self, role: str, agent: BaseChatAgent, before_turn: BeforeTurn | None = None) -> None:
+    Args:
+        role: the chair's role.
+        agent: who sits in it.
+        before_turn: told before the agent speaks.
+        may_retry: whether a turn may have to be said again; a foreign agent's state is then kept before it speaks.
+    """
+
+    def __init__(
+        self, role: str, agent: BaseChatAgent, before_turn: BeforeTurn | None = None, may_retry: bool = False
+    ) -> None:
         self.role = role
         self.agent = agent
         self._before_turn = before_turn
         self._unheard: list[BaseChatMessage] = []
         self.is_foreign = not isinstance(agent, Rebuilt)
+        self._keeps_state = may_retry and self.is_foreign
+        self._before: tuple[Mapping[str, Any], list[BaseChatMessage]] | None = None
 
     def hear(self, message: BaseChatMessage) -> None:
         """Keep a message for the agent's next turn."""
@@ -46,8 +64,8 @@ class Chair:
     async def recall(self, told: Sequence[tuple[int, BaseChatMessage]], saved: SavedState | None) -> None:
         """Bring the agent to where the journal left it.
 
-        Our own agents hear everything again; a foreign one gets back what it saved of itself, and hears at its next turn
-        what was said since.
+        Our own agents hear everything again; a foreign one gets back what it saved of itself, and hears at its next
+        turn what was said since.
 
         Args:
             told: all that this chair heard and said, with the turn at which it did, in order.
@@ -67,20 +85,46 @@ class Chair:
         Raises:
             SessionError: the model server or the agent's own code failed.
         """
+        if self._keeps_state:
+            self._before = await self.agent.save_state(), list(self._unheard)
+        message = await self._ask(self.agent.on_messages(self._unheard, _NO_TOKEN), turn, 0)
+        self._unheard = []
+        return message
+
+    async def speak_again(self, turn: int, regeneration: int) -> TurnMessage | None:
+        """Another answer in place of the one just given; None where the agent cannot take a turn back.
+
+        Raises:
+            SessionError: the model server or the agent's own code failed.
+        """
+        if isinstance(self.agent, Regenerates):
+            return await self._ask(self.agent.again(regeneration), turn, regeneration)
+        if self._before is None:
+            return None
+        state, heard = self._before
+        await self.agent.load_state(state)
+        return await self._ask(self.agent.on_messages(heard, _NO_TOKEN), turn, regeneration)
+
+    @property
+    def instructions(self) -> str:
+        """What the agent was told to do; empty where it does not say."""
+        return str(getattr(self.agent, "instructions", ""))
+
+    async def _ask(self, answer: Awaitable[Response | TurnMessage], turn: int, regeneration: int) -> TurnMessage:
         if self._before_turn is not None:
-            self._before_turn(self.role, turn)
+            self._before_turn(turn, regeneration)
         try:
-            response = await self.agent.on_messages(self._unheard, _NO_TOKEN)
+            given = await answer
         except SessionError:
             raise
         except Exception as error:
             raise SessionError("agent", type(error).__name__, f"{self.role}: {str(error)[:300]}") from error
-        self._unheard = []
-        message = response.chat_message
+        message = given.chat_message if isinstance(given, Response) else given
         if isinstance(message, TurnMessage):
             message.turn, message.role = turn, self.role
             return message
-        return TurnMessage(content=message.to_model_text(), source=self.role, turn=turn, role=self.role)
+        text = message.to_model_text()
+        return TurnMessage(content=text, source=self.role, turn=turn, role=self.role, regeneration=regeneration)
 
 
 @dataclass(slots=True)
@@ -98,6 +142,10 @@ class Session:
     seed: Callable[[str, int], int]
     day: float = 0.0
     delivered: frozenset[str] = frozenset()
+    watch: Watch | None = None
+    """The guards, where any look."""
+    stopped_by: str | None = None
+    """The role with whose last turn a guard ended the session."""
 
 
 class Drained(Exception):
@@ -114,12 +162,9 @@ async def converse(session: Session) -> SessionEnded:
     protocol, history = session.protocol, session.history
     pending = _pending(session)
     while True:
-        ending = _ending(protocol, history)
+        ending = ("guard", session.stopped_by) if session.stopped_by else _ending(protocol, history)
         if ending is not None:
-            reason, role = ending
-            end = SessionEnded(session.course, session.index, protocol.opener, reason, len(history), role, session.day)
-            session.journal(end)
-            return end
+            return _end(session, *ending)
         if session.drained():
             raise Drained
         turn = len(history)
@@ -130,7 +175,15 @@ async def converse(session: Session) -> SessionEnded:
         else:
             if stimulus is not None:
                 _tell_stimulus(session, speaker, turn, *stimulus)
-            message = await speaker.speak(turn)
+            try:
+                message = await speaker.speak(turn)
+                if session.watch is not None:
+                    message, stops = await session.watch.over(speaker, message, history)
+                    session.stopped_by = speaker.role if stops else None
+            except SessionError as error:
+                if error.kind != CONTEXT_OVERFLOW or not history:
+                    raise
+                return _end(session, "context", speaker.role)
         if speaker.is_foreign:  # before the turn: a state without its turn is ignored, a turn is never lost
             saved = await speaker.agent.save_state()
             session.journal(SavedState(session.course, session.index, turn, speaker.role, dict(saved)))
@@ -138,6 +191,13 @@ async def converse(session: Session) -> SessionEnded:
         for role, chair in session.chairs.items():
             if role != speaker.role:
                 chair.hear(message)
+
+
+def _end(session: Session, reason: Ending, role: str | None) -> SessionEnded:
+    opener, turns = session.protocol.opener, len(session.history)
+    end = SessionEnded(session.course, session.index, opener, reason, turns, role, session.day)
+    session.journal(end)
+    return end
 
 
 def _ending(protocol: SessionProtocol, history: Sequence[TurnMessage]) -> tuple[Ending, str | None] | None:
@@ -149,9 +209,9 @@ def _ending(protocol: SessionProtocol, history: Sequence[TurnMessage]) -> tuple[
     taker = _leave_taker(protocol, history)
     if taker is not None:
         return "goodbye", taker
-    if protocol.end_on_goodbye is False and len(history) >= protocol.goodbye_loop:
-        if all(message.goodbye for message in history[-protocol.goodbye_loop :]):
-            return "goodbye_loop", history[-1].role
+    latest = history[-protocol.goodbye_loop :]
+    if not protocol.end_on_goodbye and len(latest) == protocol.goodbye_loop and all(m.goodbye for m in latest):
+        return "goodbye_loop", history[-1].role
     if len(history) >= protocol.max_turns:
         return "turn_limit", None
     return None

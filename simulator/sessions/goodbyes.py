@@ -11,7 +11,8 @@ _LEAVE = re.compile(
         (?:good\s?bye|bye(?:[\s-]bye)?|farewell|take\ care(?:\ of\ yourself)?|so\ long
          |see\ you(?:\ (?:soon|then|later|around|next\ \w+|on\ \w+day|tomorrow))?
          |(?:until|till)\ (?:next\ (?:time|week)|then)
-         |i\ (?:(?:really\ )?(?:have|need|ought)\ to|must|should|'ve\ got\ to|better)\ (?:go|leave|get\ going|head\ (?:off|out))(?:\ now)?(?=\s*(?:[.!?,]|$))
+         |i\ (?:(?:really\ )?(?:have|need|ought)\ to|must|should|'ve\ got\ to|better)\ (?:go|leave|get\ going|head\
+         (?:off|out))(?:\ now)?(?=\s*(?:[.!?,]|$))
          |i'?ll\ (?:let\ you\ go|leave\ it\ (?:there|here))
          |talk\ to\ you\ (?:soon|later|next\ \w+|then))
         \b[^.!?]{0,40}[.!?\s]*$""",

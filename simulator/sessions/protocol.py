@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulator.errors import nearest
 from simulator.resources import resource_root
+from simulator.sessions.guard_policy import GuardPolicy
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -60,6 +61,8 @@ class SessionProtocol(_Config):
     end_on_goodbye: bool = True
     goodbye_loop: Annotated[int, Field(ge=2)] = 4
     """This many goodbyes in a row end a session in which goodbyes alone do not."""
+    guards: GuardPolicy = GuardPolicy()
+    """What is done when a language model steps out of its part (docs/guards.md)."""
     stimuli: dict[Name, Stimulus] = {}
     arms: Annotated[dict[Name, list[str]], Field(min_length=1)] = {"plain": []}
     """Arms of the study by name: which stimuli each one has. An arm without stimuli is the control."""
@@ -68,9 +71,9 @@ class SessionProtocol(_Config):
     def _names_agree(self) -> Self:
         if len(set(self.roles)) < len(self.roles):
             raise ValueError("roles: a role stands twice; give each chair its own name")
-        for field in ("opener", "last_word"):
-            if getattr(self, field) not in self.roles:
-                raise ValueError(f"{field}: '{getattr(self, field)}' is not in the cast{nearest(getattr(self, field), self.roles)}")
+        for field, role in (("opener", self.opener), ("last_word", self.last_word)):
+            if role not in self.roles:
+                raise ValueError(f"{field}: '{role}' is not in the cast{nearest(role, self.roles)}")
         for name, stimulus in self.stimuli.items():
             if stimulus.role not in self.roles:
                 raise ValueError(
@@ -87,5 +90,6 @@ class SessionProtocol(_Config):
         return self.roles[(self.roles.index(self.opener) + turn) % len(self.roles)]
 
 
-Ending = Literal["goodbye", "goodbye_loop", "turn_limit", "guard"]
-"""Why a session ended. A failure is no ending: the course stops and can be taken up again."""
+Ending = Literal["goodbye", "goodbye_loop", "turn_limit", "guard", "context"]
+"""Why a session ended; `context`: a model's context was full. A failure is no ending: the course stops and can be taken
+up again."""
