@@ -57,8 +57,8 @@ class TurnMessage(BaseTextChatMessage):
 class Seat:
     """Where an agent sits: everything it may know about the course it takes part in.
 
-    `role` and `partner_roles` are names of the cast; nothing here assumes that there are two. `persona` is the client's,
-    and is None for chairs that must not see it (therapists).
+    `role` and `partner_roles` are names of the cast; nothing here assumes that there are two. `persona` is the
+    client's, and is None for chairs that must not see it (therapists).
     """
 
     role: str
@@ -130,6 +130,15 @@ class Respondent(Protocol):
 
     async def answer_item(self, instrument: Instrument, item: Item, form: str, seed: int) -> Answer:
         """The answer in character, before keying. Never raises for a refusal: that is an `Answer` with a reason."""
+        ...
+
+
+@runtime_checkable
+class Regenerates(Protocol):
+    """An agent that can take its last turn back and say it again."""
+
+    async def again(self, regeneration: int) -> TurnMessage:
+        """Another answer in place of the last one, with the seed of that regeneration; the first is forgotten."""
         ...
 
 
