@@ -96,7 +96,7 @@ _lines = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(lines=_lines)
 def test_export_import_export_is_identical_whatever_was_said(
     lines: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory

@@ -78,9 +78,7 @@ def test_a_planted_key_reaches_the_server_and_nothing_that_is_written(
     ],
 )
 def test_a_key_in_the_wrong_place_is_refused_without_being_repeated(config: dict[str, object]) -> None:
+    target = "simulator.models.openai.OpenAIServerClient"
     with pytest.raises(UserError) as caught:
-        ModelClients().get(
-            {"_target_": "simulator.models.openai.OpenAIServerClient", "name": "m", "url": "http://h", **config},
-            "model",
-        )
+        ModelClients().get({"_target_": target, "name": "m", "url": "http://h", **config}, "model")
     assert PLANTED not in "".join(traceback.format_exception(caught.value)) and "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simulator.agents.prompting import FOLDER, load_prompt
-from simulator.errors import UserError
+from simulator.errors import SessionError, UserError
 from simulator.models.choice import LETTERS, Option, choose
 from simulator.models.messages import Completer, Message, Request
 from simulator.records.journal_records import Answer
@@ -48,6 +48,23 @@ async def ask_item(
     Raises:
         SessionError: the model has no answer.
     """
+    try:
+        return await _ask(model, conversation, who, instrument, item, form, seed)
+    except SessionError as error:
+        if error.kind != "context_overflow":
+            raise
+        return Answer(item.id, missing_reason="the model's context is full")
+
+
+async def _ask(
+    model: Completer,
+    conversation: Sequence[Message],
+    who: str,
+    instrument: Instrument,
+    item: Item,
+    form: str,
+    seed: int,
+) -> Answer:
     purpose = f"administration:{instrument.name}:{item.id}"
     options = steps_of(instrument, item, form)
     try:

@@ -48,7 +48,7 @@ class Bodies:
             head, longest = orjson.dumps(merged)[:-1], merged.get("max_tokens", ANSWER_ESTIMATE)
         extra = self._extra(request, parts)
         tail = b"]," + orjson.dumps(extra)[1:] if extra else b"]}"
-        body = head + b',"messages":[' + b",".join(parts) + tail
+        body = b"".join((head, b',"messages":[', b",".join(parts), tail))
         return body, len(body) // BYTES_PER_TOKEN + longest
 
     def _merged(self, request: Request) -> dict[str, Any]:

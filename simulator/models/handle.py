@@ -69,7 +69,7 @@ class SeatedModelClient(ChatCompletionClient):
 
     Args:
         client: the shared client that does the work.
-        seed: `(turn, purpose) -> seed` of the chair.
+        seed: `(turn, purpose, regeneration=0) -> seed` of the chair.
         role: the chair's role.
         log: where calls are noted.
         sends_seed: whether to pass the seed on as the creation argument `seed`.
@@ -81,7 +81,7 @@ class SeatedModelClient(ChatCompletionClient):
     def __init__(
         self,
         client: ChatCompletionClient,
-        seed: Callable[[int, str], int],
+        seed: Callable[..., int],
         role: str,
         log: CallLog,
         sends_seed: bool = True,
@@ -91,11 +91,16 @@ class SeatedModelClient(ChatCompletionClient):
         self._ours = client if isinstance(client, OpenAIServerClient) else None
         self._affinity = affinity
         self.role, self.log = role, log
-        self._turn, self._calls_in_turn = -1, 0
+        self._turn, self._regeneration, self._calls_in_turn = -1, 0, 0
 
-    def at_turn(self, turn: int) -> None:
-        """The engine says which turn the chair is about to speak."""
-        self._turn, self._calls_in_turn = turn, 0
+    def at_turn(self, turn: int, regeneration: int = 0) -> None:
+        """The engine says which turn the chair is about to speak, and the how-manieth new answer it asks for."""
+        self._turn, self._regeneration, self._calls_in_turn = turn, regeneration, 0
+
+    def _derived(self, purpose: str) -> int:
+        if self._regeneration:
+            return self._seed(self._turn, purpose, self._regeneration)
+        return self._seed(self._turn, purpose)
 
     @property
     def gives_logprobs(self) -> bool:
@@ -123,7 +128,7 @@ class SeatedModelClient(ChatCompletionClient):
         """
         request.purpose = request.purpose or self._next_purpose()
         if request.seed is None:
-            request.seed = self._seed(self._turn, request.purpose)
+            request.seed = self._derived(request.purpose)
         request.affinity = request.affinity or self._affinity
         started, clock = time.time(), time.perf_counter()
         try:
@@ -155,7 +160,7 @@ class SeatedModelClient(ChatCompletionClient):
     def _arguments(self, given: Mapping[str, Any], purpose: str, context: CallContext) -> dict[str, Any]:
         arguments = dict(given)
         if self._sends_seed:
-            arguments.setdefault("seed", self._seed(self._turn, purpose))
+            arguments.setdefault("seed", self._derived(purpose))
         if self._ours is not None:
             arguments[CALL_CONTEXT] = context
         return arguments

@@ -6,9 +6,10 @@ mapping of a conversation that grows is a conversation that grows at its end, so
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict
 
 from simulator.models.messages import Message, Role
 
@@ -31,11 +32,9 @@ class Roles(BaseModel):
     """What the user is made to say where an assistant would otherwise speak first; None where the template allows
     that."""
 
-    _opening: Message | None = PrivateAttr(default=None)
-
     def apply(self, messages: Sequence[Message]) -> Sequence[Message]:
         """The messages as the template takes them. Unchanged messages are the same objects."""
-        opening = self._opening_message()
+        opening = _opening(self.opener) if self.opener else None
         strict = self.alternate or self.system != "keep"
         if not strict and (opening is None or _user_speaks_first(messages)):
             return messages
@@ -51,10 +50,10 @@ class Roles(BaseModel):
             system = _merged(system)
         return [*system, *(_merged(rest) if self.alternate else rest)]
 
-    def _opening_message(self) -> Message | None:
-        if self._opening is None and self.opener:
-            self._opening = Message("user", self.opener)
-        return self._opening
+
+@lru_cache(maxsize=64)
+def _opening(text: str) -> Message:
+    return Message("user", text)
 
 
 def _lead(messages: Sequence[Message]) -> int:
