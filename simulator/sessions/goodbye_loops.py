@@ -1,7 +1,7 @@
 """Whether a turn takes leave again after both sides have taken leave.
 
-A turn closes when nothing but leave-taking, thanks and small courtesies is said in it, a few words aside. A
-goodbye is answered by a goodbye; that is manners. The third in a row, counted over both sides, is the loop's first turn.
+A turn closes when nothing but leave-taking, thanks and small courtesies is said in it, a few words aside. A goodbye is
+answered by a goodbye; that is manners. The third in a row, counted over both sides, is the loop's first turn.
 """
 
 import re
@@ -15,7 +15,8 @@ LONGEST = 220
 """Letters beyond which no turn counts as leave-taking alone."""
 
 _LEAVE = re.compile(
-    r"""\b(?:good\s?-?bye(?:\ for\ (?:now|today))?|bye(?:[\s-]bye)?(?:\ (?:now|then|for\ now))?|farewell|so\ long(?!\ as)
+    r"""\b(?:good\s?-?bye(?:\ for\ (?:now|today))?|bye(?:[\s-]bye)?(?:\ (?:now|then|for\ now))?
+    |farewell|so\ long(?!\ as)
     |take\ (?:good\ )?care(?:\ of\ yourself)?|take\ it\ easy|see\ ya|catch\ you(?:\ \w+){0,2}|later
     |(?:i'll\ )?see\ you(?:\ (?:soon|then|later|around|tomorrow|next\ \w+|on\ \w+|\w+day))?
     |(?:until|till)\ (?:next\ \w+|then|\w+day)|talk\ (?:to\ you\ )?soon
@@ -26,10 +27,11 @@ _LEAVE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _COURTESY = re.compile(
-    r"""\b(?:thank\ you|thanks|cheers|(?:you're|you\ are)\ (?:very\ |most\ )?welcome|my\ pleasure|you\ too|to\ you(?:\ too)?
+    r"""\b(?:thank\ you|thanks|cheers|(?:you're|you\ are)\ (?:very\ |most\ )?welcome|my\ pleasure|you\ too
+    |to\ you(?:\ too)?
     |will\ do|i'll\ try|good\ luck|looking\ forward\ to\ .{0,40}|so\ much|very\ much|again
-    |for\ (?:everything|today|coming|now)|okay|ok|alright|all\ right|well|yes|yeah|sure|wonderful|great|lovely|too|so|much
-    |really|doc|doctor)\b""",
+    |for\ (?:everything|today|coming|now)|okay|ok|alright|all\ right|well|yes|yeah|sure|wonderful|great|lovely
+    |too|so|much|really|doc|doctor)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 _WORD = re.compile(r"[\w']+")

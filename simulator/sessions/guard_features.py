@@ -1,0 +1,83 @@
+"""What a guard's rule can count in a turn in place of searching it for a pattern.
+
+Who speaks shows in the persons of grammar more than in any phrase. Counted in AnnoMI's turns of at least 8 words (2,023
+of therapists, 1,752 of clients): a question about the other's life without a word for oneself in 10.9 % of therapists'
+and 0.1 % of clients'; four words for oneself and none for the other in 28.3 % of clients' and 0.1 % of therapists'.
+"""
+
+import re
+from collections.abc import Callable
+
+WORD = re.compile(r"[\w']+")
+_FIRST = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|my|mine|myself)\b", re.IGNORECASE)
+_SECOND = re.compile(r"\b(?:you|you're|you've|you'd|you'll|your|yours|yourself)\b", re.IGNORECASE)
+_GLOW = re.compile(
+    r"\b(?:wonderful\w*|confiden\w+|positiv\w+|journey|grateful|gratitude|empower\w*|compassion\w*"
+    r"|validated|growth|resilien\w+|strength\w*|self-(?:love|care|compassion)|support(?:ive|ed)?|insight\w*|healthy|inspir\w+|joy\w*|thriv\w+|hopeful"
+    r"|uplift\w*|motivated|blessed|embrac\w+|healing|peaceful|balanced)\b",
+    re.IGNORECASE,
+)
+_SHADE = re.compile(r"\b(?:not|no|never|nobody|nothing|but|if|\w+n't|hate|sure)\b|\.\.\.", re.IGNORECASE)
+
+
+_ABOUT_LIFE = re.compile(
+    r"\byou(?:'re|'ve| are| have| were)? (?:\w+ )?(?:feel|feeling|felt|want|wanted|think|thinking|worried|notice"
+    r"|noticed|struggl\w+|tried|need|care|cope|coping|see|having|dealing|sleep\w*)\b|\byour\b",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(
+    r"\b(?:what|how|when|where|who|why|do|does|did|have|has|are|were|is|was|would|could|can|will)\b[^.?!]{0,60}"
+    r"\b(?:you|your|you're|you've)\b[^.!?]*\?",
+    re.IGNORECASE,
+)
+_YOU_KNOW = re.compile(r"\byou know\b", re.IGNORECASE)
+_OF_MACHINES = re.compile(r"\b(?:ai|human|person|machine|computer|program|robot|bot|model)\b", re.IGNORECASE)
+FEWESTWORDS = 8
+"""Shorter turns say too little about who speaks."""
+
+
+def _persons(text: str) -> tuple[int, int]:
+    """How often a turn of at least `FEWESTWORDS` words speaks of (oneself, the other); (-1, -1) for a shorter one."""
+    plain = _YOU_KNOW.sub(" ", text)
+    if len(WORD.findall(plain)) < FEWESTWORDS:
+        return -1, -1
+    return len(_FIRST.findall(plain)), len(_SECOND.findall(plain))
+
+
+def _of_the_other(text: str, least: int = 3) -> str | None:
+    own, others = _persons(text)
+    return f"you {others} times, no I" if own == 0 and others >= least else None
+
+
+def _of_itself(text: str, least: int = 3) -> str | None:
+    own, others = _persons(text)
+    return f"I {own} times, no you" if others == 0 and own >= least and not _OF_MACHINES.search(text) else None
+
+
+def _question(text: str) -> str | None:
+    plain = _YOU_KNOW.sub(" ", text)
+    match = _QUESTION.search(plain)
+    return match[0] if match and _persons(text)[0] == 0 and not _OF_MACHINES.search(plain) else None
+
+
+def _question_about_life(text: str) -> str | None:
+    asked = _question(text)
+    return asked if asked and _ABOUT_LIFE.search(asked) else None
+
+
+def _glow(text: str) -> str | None:
+    """At least three different words of uplift and no shade of doubt."""
+    words = {word.lower() for word in _GLOW.findall(text)}
+    return ", ".join(sorted(words)) if len(words) >= 3 and not _SHADE.search(text) else None
+
+
+FEATURES: dict[str, Callable[[str], str | None]] = {
+    "of the other": _of_the_other,
+    "all of the other": lambda text: _of_the_other(text, 4),
+    "of itself": _of_itself,
+    "all of itself": lambda text: _of_itself(text, 4),
+    "question to the other": _question,
+    "question about the other's life": _question_about_life,
+    "glow": _glow,
+}
+"""Counts of words that a rule can name in place of a pattern."""
