@@ -364,7 +364,7 @@ def test_replicas_join_and_leave_while_requests_run(tmp_path: Path) -> None:
                 return {answer.replica for answer in answers}
 
             assert await replicas() == {servers[0].url}
-            file.write_text(json.dumps([server.url for server in servers]))
+            file.write_text(json.dumps([{"url": server.url, "model": "tiny", "replica": 0} for server in servers]))
             while await replicas() != {servers[0].url, servers[1].url}:
                 await asyncio.sleep(0.002)
             for unusable in ('["http://half', "", "no address"):  # being written just now

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +19,11 @@ from autogen_core.tools import FunctionTool
 from pydantic import BaseModel
 
 from simulator.errors import UserError
+from simulator.models.clients import ModelClients
 from simulator.models.messages import Completion, Message, Request
 from simulator.models.openai import OpenAIServerClient
 from simulator.models.settings import ModelSettings, PoolSettings, Sampling, parse_model
+from simulator.resources import resource_root
 from tests.model_server import Server, client_of, completion, distribution, serving
 
 HELLO = [Message("user", "Hello?")]
@@ -184,6 +187,39 @@ def test_a_wrong_configuration_is_one_line(config: dict[str, Any], line: str) ->
     with pytest.raises(UserError, match=line) as caught:
         OpenAIServerClient(**{"name": "tiny", "url": "http://localhost:1/v1", **config})
     assert "\n" not in str(caught.value)
+
+
+def composed(model: str) -> dict[str, Any]:
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(resource_root("conf") / "model"), version_base=None):
+        content = OmegaConf.to_container(compose(model))
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+@pytest.mark.parametrize("path", sorted((resource_root("conf") / "model").glob("[a-z]*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_model_makes_a_client(path: Path) -> None:
+    content = composed(path.stem)
+    content["name"] = content["name"] or "given"
+    client = ModelClients().get({**content, "endpoints": "endpoints.json"}, "model")
+    assert isinstance(client, OpenAIServerClient) and client.settings.sampling.max_tokens is not None
+    if "serving" in content:
+        assert content["serving"]["model"] == content["name"]
+
+
+def test_every_key_can_be_set_on_the_command_line_and_the_shipped_defaults_are_the_code_s() -> None:
+    content = composed("_client")
+    assert content.pop("_target_") == "simulator.models.openai.OpenAIServerClient"
+    defaults = ModelSettings(name="x", url="http://h").model_dump(mode="json")
+    assert set(content) == set(defaults) - {"serving"}
+    assert content.pop("pool") == defaults["pool"]
+    assert set(content.pop("sampling")) == set(defaults["sampling"])
+    assert set(content.pop("roles")) == set(defaults["roles"])
+    assert {key: value for key, value in content.items() if key not in ("name", "url")} == {
+        key: defaults[key] for key in content if key not in ("name", "url")
+    }
 
 
 def test_every_client_setting_is_covered_by_some_test() -> None:

@@ -30,7 +30,10 @@ def base_address(text: str, where: str) -> str:
 
 
 def read_endpoints(path: Path) -> list[str]:
-    """The addresses in a file: a JSON list, or one per line (`#` begins a comment). Order is kept, doubles are dropped.
+    """The addresses in a file, in order, without doubles.
+
+    The file is a JSON list of addresses or of objects with a `url` (what `dyad serve` writes), or holds one address per
+    line, where `#` begins a comment.
 
     Raises:
         UserError: the file cannot be read, or something in it is no address.
@@ -41,7 +44,7 @@ def read_endpoints(path: Path) -> list[str]:
         raise UserError(f"model.endpoints: cannot read {path} ({error.strerror}); dyad serve writes it") from None
     if text.lstrip().startswith("["):
         try:
-            entries = json.loads(text)
+            entries = [one.get("url") if isinstance(one, dict) else one for one in json.loads(text)]
         except ValueError:
             raise UserError(f"model.endpoints: {path} begins like a JSON list and is none") from None
     else:

@@ -159,7 +159,7 @@ def _explain(problem: Any) -> str:
     field = ".".join(["model", *place])
     if problem["type"] == "extra_forbidden":
         return f"{field}: unknown key{nearest(place[-1], _keys(place[:-1]))}"
-    if problem["type"] == "missing" or problem.get("input") is None and problem["type"].endswith("_type"):
+    if problem["type"] == "missing" or (problem.get("input") is None and problem["type"].endswith("_type")):
         return f"{field}: is missing"
     if problem["type"] == "string_pattern_mismatch":
         return f"{field}: give the name of an environment variable (letters, digits, _), not the key itself"
