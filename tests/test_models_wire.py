@@ -18,7 +18,7 @@ from autogen_core.models import (
 from autogen_core.tools import FunctionTool
 from pydantic import BaseModel
 
-from simulator.errors import UserError
+from simulator.errors import SessionError, UserError
 from simulator.models.clients import ModelClients
 from simulator.models.messages import Completion, Message, Request
 from simulator.models.openai import OpenAIServerClient
@@ -130,12 +130,29 @@ def test_the_model_s_name_is_sent_so_that_an_adapter_is_asked_for_by_its_own() -
     async def run() -> Any:
         server = Server()
         async with serving(server):
-            client = OpenAIServerClient(name="my-lora", url=server.url)
+            client = OpenAIServerClient(name="my-lora", url=server.url, answers_as="tiny")
             await client.complete(Request(HELLO))
             await client.close()
         return server.bodies[0]["model"]
 
     assert asyncio.run(run()) == "my-lora"
+
+
+def test_an_answer_of_another_model_is_no_answer() -> None:
+    async def run() -> None:
+        server = Server()
+        server.answers = [{**completion(), "model": "other"}, {**completion("Dated."), "model": "tiny-2025-01"}]
+        async with serving(server):
+            client = client_of(server, pool={"attempts": 2})
+            answer = await client.complete(Request(HELLO))
+            assert (answer.text, answer.model, answer.faults) == ("Dated.", "tiny-2025-01", f"wrong_model@{server.url}")
+            server.always = {**completion(), "model": "other"}
+            with pytest.raises(SessionError, match=r"answers as 'other'; set model\.answers_as") as caught:
+                await client.complete(Request(HELLO))
+            assert caught.value.kind == "wrong_model"
+            await client.close()
+
+    asyncio.run(run())
 
 
 def test_one_request_is_one_sequence_of_bytes() -> None:
@@ -225,7 +242,7 @@ def test_every_key_can_be_set_on_the_command_line_and_the_shipped_defaults_are_t
 def test_every_client_setting_is_covered_by_some_test() -> None:
     """A knob that does nothing cannot be added unnoticed: the lists below name where each is tested."""
     here = {"name", "url", "sampling", "chat_template_kwargs", "extra_body", "answer_prefix", "structured_choice",
-            "reasoning_tags", "logprobs", "context_length", "price"}  # fmt: skip
+            "answers_as", "reasoning_tags", "logprobs", "context_length", "price"}  # fmt: skip
     elsewhere = {"endpoints", "pool", "roles", "cache", "revision", "api_key_env"}
     assert here | elsewhere | {"serving"} == set(ModelSettings.model_fields)
     pool = {"attempts", "deadline", "backoff", "backoff_limit", "in_flight", "spill_requests", "spill_factor",

@@ -25,12 +25,16 @@ _RETRIED = frozenset({408, 425, 429})
 
 
 class Fault(Exception):
-    """One attempt failed in a way that may pass. `wait` is what the server asks for, in seconds."""
+    """One attempt failed in a way that may pass.
 
-    def __init__(self, kind: str, wait: float | None = None) -> None:
+    `wait` is what the server asks for, in seconds; `advice` what the user can do if it does not pass.
+    """
+
+    def __init__(self, kind: str, wait: float | None = None, advice: str | None = None) -> None:
         super().__init__(kind)
         self.kind = kind
         self.wait = wait
+        self.advice = advice or "check that the server is up and model.url or model.endpoints names it"
 
 
 class ModelError(SessionError):

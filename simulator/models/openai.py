@@ -28,7 +28,7 @@ from simulator.errors import UserError, nearest
 from simulator.models.autogen_messages import to_messages, to_request, to_result
 from simulator.models.bodies import BYTES_PER_TOKEN, Bodies
 from simulator.models.cache import ResponseCache
-from simulator.models.faults import ModelError
+from simulator.models.faults import Fault, ModelError
 from simulator.models.messages import Completion, Request
 from simulator.models.pools import Pools
 from simulator.models.replies import Reply, read_reply, split_reasoning
@@ -66,6 +66,7 @@ class OpenAIServerClient(ChatCompletionClient):
         self._pools, self._owns_pools = pools or Pools(), pools is None
         self.pool = self._pools.get(self.settings, read_key(self.settings))
         self._actual, self._total = RequestUsage(0, 0), RequestUsage(0, 0)
+        self._answers_as = self.settings.answers_as or self.settings.name
         self._context_length = self.settings.context_length
 
     def __repr__(self) -> str:
@@ -98,12 +99,12 @@ class OpenAIServerClient(ChatCompletionClient):
         cache = self._cache if self._cache is not None and self._bodies.decides_answer(request) else None
         kept = cache.get(body) if cache is not None else None
         if kept is not None:
-            completion = self._completion(request, read_reply(kept))
+            completion = self._completion(request, self._read(kept))
             completion.replica, completion.from_cache = "cache", True
         else:
             try:
                 reply, trip = await self.pool.post(
-                    body, read_reply, self.settings.name, request.affinity, weight, request.deadline
+                    body, self._read, self.settings.name, request.affinity, weight, request.deadline
                 )
             except ModelError as error:
                 error.seconds = time.perf_counter() - clock
@@ -118,6 +119,14 @@ class OpenAIServerClient(ChatCompletionClient):
         self._total.completion_tokens += completion.completion_tokens
         completion.started, completion.seconds = started, time.perf_counter() - clock
         return completion
+
+    def _read(self, body: bytes) -> Reply:
+        """A reply of the right model: a router that sends requests astray must not decide a result."""
+        reply = read_reply(body)
+        if reply.model and not reply.model.startswith(self._answers_as):
+            advice = f"it answers as '{reply.model}'; set model.answers_as to that where it is right"
+            raise Fault("wrong_model", advice=advice)
+        return reply
 
     def _completion(self, request: Request, reply: Reply) -> Completion:
         choice, usage = reply.choices[0], reply.usage
@@ -156,6 +165,7 @@ class OpenAIServerClient(ChatCompletionClient):
             raise UserError(
                 f"model.name: '{self.settings.name}' is not served there{nearest(self.settings.name, names)}"
             )
+        self._answers_as = self.settings.answers_as or self.settings.name
         self._context_length = self._context_length or mine.max_model_len
 
     async def create(

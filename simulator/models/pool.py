@@ -35,7 +35,7 @@ LONGEST_WAIT = 60.0
 """Most seconds that a server's Retry-After is heeded."""
 
 _log = logging.getLogger("dyad.models")
-_FINAL = {"timeout": "timeout", "truncated": "truncated", "http_429": "rate_limited"}
+_FINAL = {"timeout": "timeout", "truncated": "truncated", "http_429": "rate_limited", "wrong_model": "wrong_model"}
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class Pool:
 
         Args:
             body: the whole request.
-            decode: reads a 200's body; raises `msgspec.DecodeError` where it is cut off.
+            decode: reads a 200's body; raises `msgspec.DecodeError` where it is cut off, `Fault` where it will not do.
             model: the name asked for, for error lines.
             affinity: requests with one key stay together; any replica will do where it is empty.
             tokens: what the request weighs (an estimate of prompt and answer).
@@ -170,8 +170,7 @@ class Pool:
         kind = _FINAL.get(fault.kind, "server_error" if fault.kind.startswith("http_") else "unreachable")
         raise ModelError(
             kind,
-            f"no answer after {len(faults)} attempts, the last at {replica.name} ({fault.kind}); check that the server "
-            "is up and model.url or model.endpoints names it",
+            f"no answer after {len(faults)} attempts, the last at {replica.name} ({fault.kind}); {fault.advice}",
             replica.name,
             len(faults) - 1,
             "; ".join(faults),
