@@ -9,7 +9,7 @@ twice does not get one seed twice. Our own agents call `complete`, which works o
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from autogen_core import CancellationToken
 from autogen_core.models import (
@@ -23,7 +23,7 @@ from autogen_core.models import (
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
-from simulator.errors import SessionError
+from simulator.errors import SessionError, UserError
 from simulator.models.autogen_messages import from_result, to_llm_messages
 from simulator.models.messages import Completion, Request
 from simulator.models.openai import CALL_CONTEXT, CallContext, OpenAIServerClient
@@ -138,7 +138,7 @@ class SeatedModelClient(ChatCompletionClient):
                 completion = await self._complete_elsewhere(request)
                 completion.started, completion.seconds = started, time.perf_counter() - clock
         except Exception as error:
-            raise self._failed(request.purpose, started, clock, error) from error
+            self._fail(request.purpose, started, clock, error)
         self._note(request.purpose, completion)
         return completion
 
@@ -188,7 +188,7 @@ class SeatedModelClient(ChatCompletionClient):
                 cancellation_token=cancellation_token,
             )
         except Exception as error:
-            raise self._failed(purpose, started, clock, error) from error
+            self._fail(purpose, started, clock, error)
         self._note_result(purpose, started, clock, result, context, arguments)
         return result
 
@@ -218,7 +218,7 @@ class SeatedModelClient(ChatCompletionClient):
                     self._note_result(purpose, started, clock, part, context, arguments)
                 yield part
         except Exception as error:
-            raise self._failed(purpose, started, clock, error) from error
+            self._fail(purpose, started, clock, error)
 
     def _note_result(
         self,
@@ -245,20 +245,24 @@ class SeatedModelClient(ChatCompletionClient):
             )
         )  # fmt: skip
 
-    def _failed(self, purpose: str, started: float, clock: float, error: Exception) -> Exception:
-        """Note a call without an answer; what shall be raised for it."""
-        if isinstance(error, SessionError):
-            raised = error
-        else:
-            raised = SessionError("model", type(error).__name__, f"{self.role}: {' '.join(str(error).split())[:300]}")
-        faults = "; ".join(filter(None, (getattr(error, "faults", None), f"failed: {raised.kind}")))
+    def _fail(self, purpose: str, started: float, clock: float, error: Exception) -> NoReturn:
+        """Note a call without an answer, and raise the failure of the model that it is.
+
+        Raises:
+            SessionError: with boundary `model`.
+            Exception: the error itself where it is a bug of ours, which keeps its name.
+        """
+        kind = error.kind if isinstance(error, SessionError) else type(error).__name__
+        faults = "; ".join(filter(None, (getattr(error, "faults", None), f"failed: {kind}")))
         self.log.calls.append(
             Call(
                 self._turn, purpose, started, time.perf_counter() - clock, 0, 0, getattr(error, "retries", 0),
                 getattr(error, "replica", None), error=faults,
             )
         )  # fmt: skip
-        return raised
+        if isinstance(error, SessionError) or (self._ours is not None and not isinstance(error, UserError)):
+            raise error
+        raise SessionError("model", kind, f"{self.role}: {' '.join(str(error).split())[:300]}") from error
 
     async def close(self) -> None:
         """Nothing: the shared client is closed by whoever made it."""

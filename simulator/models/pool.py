@@ -30,7 +30,6 @@ from simulator.records.seeds import key64
 
 T = TypeVar("T")
 
-PROBE_TIMEOUT = 5.0
 LONGEST_WAIT = 60.0
 """Most seconds that a server's Retry-After is heeded."""
 
@@ -299,10 +298,7 @@ class Pool:
     async def _probe(self, replica: Replica) -> None:
         asked = self._clock()
         try:
-            timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT)
-            response = await replica.session().get(replica.models_url, timeout=timeout, allow_redirects=False)
-            await response.read()
-            alive = response.status < 500
+            alive = (await replica.list_models())[0] < 500
         except (aiohttp.ClientError, OSError):
             alive = False
         now = self._clock()
@@ -328,16 +324,14 @@ class Pool:
         said = []
         for replica in self.replicas:
             try:
-                timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT)
-                response = await replica.session().get(replica.models_url, timeout=timeout, allow_redirects=False)
-                body = await response.read()
+                status, body = await replica.list_models()
             except (aiohttp.ClientError, OSError) as error:
                 said.append(f"{replica.name}: {fault_of(error).kind}")
                 continue
-            if response.status in (401, 403):
-                raise UserError(f"{replica.name} refused the key ({response.status}); check model.api_key_env")
-            if response.status != 200:
-                said.append(f"{replica.name}: status {response.status}")
+            if status in (401, 403):
+                raise UserError(f"{replica.name} refused the key ({status}); check model.api_key_env")
+            if status != 200:
+                said.append(f"{replica.name}: status {status}")
                 continue
             try:
                 return read_served(body)

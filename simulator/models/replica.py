@@ -19,6 +19,8 @@ MISSED_PROBES = 3
 """Probes without an answer in a row, with no other sign of life, after which a replica counts as dead."""
 KEEPALIVE = 4.0
 """Seconds for which an idle connection is kept: below the 5 s after which vLLM's own server closes it."""
+PROBE = 5.0
+"""Seconds for which a probe waits."""
 CONNECT = 10.0
 """Seconds for making a connection."""
 
@@ -66,6 +68,17 @@ class Replica:
                 headers={"Content-Type": "application/json", "Accept-Encoding": "identity", **self._key.headers()},
             )
         return self._session
+
+    async def list_models(self) -> tuple[int, bytes]:
+        """Status and body of its list of models, which every OpenAI-compatible server has: a probe.
+
+        Raises:
+            aiohttp.ClientError: no answer.
+            OSError: no answer.
+        """
+        timeout = aiohttp.ClientTimeout(total=PROBE)
+        response = await self.session().get(self.models_url, timeout=timeout, allow_redirects=False)
+        return response.status, await response.read()
 
     async def drop_connections(self) -> None:
         """Close all connections; requests in flight fail at once and are tried elsewhere."""
