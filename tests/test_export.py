@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -312,11 +313,15 @@ def test_the_command_prints_counts(sample: RunFolder, tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert (result["out"], result["turns"], result["release"]) == ("tables", 16, False)
     assert "3 texts begin as formulas do and are kept so" in done.stderr
-    (tmp_path / "unfinished").mkdir()
-    (tmp_path / "unfinished/run.json").write_text('{"identity":"x","format":1}')
-    assert "has no tables yet" in dyad("export", "unfinished", "csv", cwd=tmp_path, code=2).stderr
-    (tmp_path / "tables/turns.csv").rename(sample.path / "dataset/turns/part-x.parquet")
-    try:
-        assert "cannot be read" in dyad("export", str(sample.path), "chat", cwd=tmp_path, code=2).stderr
-    finally:
-        (sample.path / "dataset/turns/part-x.parquet").unlink()
+
+
+def test_a_run_without_tables_or_with_a_broken_one_is_one_line(tmp_path: Path) -> None:
+    run = make_sample(tmp_path / "run")
+    (run.dataset / "turns/part-x.parquet").write_text("no Parquet")
+    with pytest.raises(UserError, match=r"part-x.parquet: cannot be read \(.*\)") as caught:
+        export_run(run.path, "chat")
+    assert "\n" not in str(caught.value)
+    shutil.rmtree(run.dataset)
+    with pytest.raises(UserError, match="has no tables yet"):
+        export_run(run.path, "csv")
+    assert not (run.path / "exports").exists()

@@ -71,5 +71,6 @@ def main(arguments: Sequence[str]) -> int:
             **counts,
         })  # fmt: skip
     else:
-        show(f"{', '.join(f'{count} {name}' for name, count in counts.items())}\n{options.format}: {exported.path}")
+        written = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        show(f"{written}\n{options.format}: {exported.path}")
     return 0

@@ -76,7 +76,7 @@ def export_run(
     if release is not None and not release.keeps_human and len(found.human) == found.courses and found.human:
         raise UserError(
             f"{run.path} holds transcripts of people only, and its licence ({release.licence or 'none was stated'}) is "
-            "not one that lets them be passed on; import them with --licence ID (an SPDX identifier) where theirs does"
+            "not an SPDX identifier that lets them be passed on: nothing of it may be released"
         )
     target = Path(out) if out is not None else default_target(run.path, name, chosen.release)
     with staged(target) as staging:
