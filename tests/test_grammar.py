@@ -122,7 +122,8 @@ def any_therapist_plan(rng: random.Random) -> TherapistPlan:
         complex_reflection=rng.random() < 0.45, emotional_reactions=rng.choices((0, 1, 2), (8, 1, 1))[0],
         interpretations=rng.choice((0, 1, 2)) if behaviour == "reflection" else 0,
         explorations=rng.choice((0, 1, 2)) if behaviour == "question" else 0,
-        fact=rng.randrange(5) if rng.random() < 0.4 else None, tone=rng.choice(TONES),  # type: ignore[arg-type]
+        fact=rng.randrange(5) if rng.random() < 0.4 else None, also=rng.randrange(5) if rng.random() < 0.4 else None,
+        checks=rng.random() < 0.2, habit=rng.randrange(1000) if rng.random() < 0.2 else None, tone=rng.choice(TONES),  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -174,10 +175,10 @@ def test_every_wording_reads_as_one_clause(style: str) -> None:
             assert not text[0].isupper() or text.split()[0] in PROPER or text.startswith("I"), (name, text)
 
 
-def test_only_question_families_ask() -> None:
+def test_only_families_of_questions_and_checks_ask() -> None:
     book = therapist_book()
     for name in book.names:
-        asks = name.startswith("q") and name != "q_lead"
+        asks = name.startswith(("q", "ck_")) and name != "q_lead"
         for text in book[name].wordings():
             assert ("?" in text) == asks and (not asks or text.endswith("?")), (name, text)
 
@@ -362,12 +363,51 @@ def test_no_utterance_stands_in_many_sessions() -> None:
 # --- the therapist -----------------------------------------------------------------------------------------------
 
 
-def test_questions_ask_and_nothing_else_does() -> None:
+def test_questions_and_planned_checks_ask_and_nothing_else_does() -> None:
     rng = random.Random(3)
-    for seed in range(2000):
+    for seed in range(3000):
         plan = any_therapist_plan(rng)
         text = therapist(plan, seed)
-        assert ("?" in text) == (plan.behaviour == "question"), (plan, text)
+        assert ("?" in text) == (plan.behaviour == "question" or plan.checks), (plan, text)
+        if plan.checks and plan.behaviour != "question":
+            assert text.endswith("?") and text.count("?") == 1, (plan, text)
+
+
+@pytest.mark.parametrize("behaviour", ["reflection", "therapist_input", "other"])
+def test_a_check_is_short_and_leaves_the_behaviour_to_the_words_before_it(behaviour: Any) -> None:
+    book = therapist_book()
+    checks = {text for name in ("ck_tag", f"ck_{behaviour}") for text in book[name].wordings()}
+    assert max(count_words(text) for text in checks) <= 8
+    ends: Counter[bool] = Counter()
+    for seed in range(300):
+        text = therapist(TherapistPlan(behaviour, 14, checks=True), seed)
+        last = next(check for check in sorted(checks, key=len, reverse=True) if text.lower().endswith(check.lower()))
+        before = text[: -len(last)]
+        assert count_words(before) >= 5 and "?" not in before
+        ends[last.startswith(",")] += 1
+    assert min(ends[True], ends[False]) > 60
+
+
+def test_a_habit_is_one_way_to_begin_for_all_turns_that_have_it() -> None:
+    long = {therapist(TherapistPlan("other", 14, habit=4), seed).split(", ")[0] for seed in range(100)}
+    short = {therapist(TherapistPlan("other", 1, habit=4), seed) for seed in range(100)}
+    assert len(long) == len(short) == 1
+    ways = {therapist(TherapistPlan("other", 1, habit=habit), 1) for habit in range(40)}
+    assert len(ways) >= 5
+    doubled = re.compile(r"^(?:okay, so, (?:okay|so|and|right)\b(?! (?:far|much|little|here)))", re.IGNORECASE)
+    for seed in range(1000):
+        text = therapist(TherapistPlan("reflection", 12, habit=0, fact=seed % 5), seed)
+        assert text.startswith("Okay, so, ") and not doubled.match(text), text
+
+
+def test_a_client_that_agrees_begins_with_it() -> None:
+    book = client_book("plain")
+    agrees = {text.rstrip(",").lower() for name in ("agree", "op_agree") for text in book[name].wordings()}
+    for seed in range(300):
+        text = client(ClientPlan("neutral", 1 + seed % 30, agree=True), seed).lower()
+        for filler in ("well, ", "you know, "):
+            text = text.removeprefix(filler)
+        assert any(text.startswith(words) for words in agrees), text
 
 
 def test_a_reflection_says_the_disclosure_back() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from simulator.agents.scripted.answers import answer_value
 from simulator.agents.scripted.batch import PlantedCounts, simulate_planted
 from simulator.agents.scripted.client import ScriptedClient
 from simulator.agents.scripted.codes import BEHAVIOURS, LIVE_WHEN, PROBES, TALKS
-from simulator.agents.scripted.dynamics_therapist import policy_numbers
+from simulator.agents.scripted.dynamics_therapist import REST, policy_numbers
 from simulator.agents.scripted.effects import CLIENT_EFFECTS, THERAPIST_EFFECTS, lasting_effects, manner_of
 from simulator.agents.scripted.equations import State, settle
+from simulator.agents.scripted.grammar import said_back
 from simulator.agents.scripted.policies import Policy, load_policy, policy_names
 from simulator.agents.scripted.tables import numbers
 from simulator.agents.scripted.therapist import ScriptedTherapist
@@ -400,3 +402,29 @@ def test_the_estimates_are_those_of_the_data() -> None:
     data = sessions(Path(folder) / "annomi" / "annomi_simple.csv", "high")
     assert transitions(data) == numbers()["transitions"]
     assert lengths(data) == numbers()["words"]
+
+
+def test_a_therapist_rests_what_it_said_back() -> None:
+    """The same disclosure is not said back twice within `REST` of the therapist's own turns."""
+    again = 0
+    for index in range(len(PERSONAS)):
+        facts = [*PERSONAS[index].problem.facts, *PERSONAS[index].problem.sensitive]
+        turns = [m.content.lower() for m in session(index, "reflective_listening") if m.source == "therapist"]
+        for fact in facts:
+            clause = said_back(fact)
+            at = [place for place, text in enumerate(turns) if clause in text]
+            assert all(later - earlier > REST for earlier, later in pairwise(at)), clause
+            again += len(at) > 1
+    assert again  # a disclosure comes back later
+
+
+def test_checks_ask_in_turns_that_are_no_question() -> None:
+    asked: dict[str, list[bool]] = {"mi_consistent": [], "over_cold": []}
+    for policy, found in asked.items():
+        for index in range(len(PERSONAS)):
+            for message in session(index, policy):
+                planted = message.planted or {}
+                if message.source == "therapist" and planted["annomi"]["main_therapist_behaviour"] != "question":
+                    found.append("?" in message.content)
+    mi, cold = (np.mean(found) for found in asked.values())
+    assert 0.10 < mi < 0.22 and cold < mi

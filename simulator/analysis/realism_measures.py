@@ -1,7 +1,8 @@
 """What the realism scorecard measures: one session-level number per line, defined here and in docs/realism.md.
 
 A line says how sessions look, not whether they are good. `fitted` marks what the scripted reference dyad was fitted to
-(its numbers come from high-quality AnnoMI sessions, see experiments/reference_dyad): agreement there shows that the
+(its numbers come from high-quality AnnoMI sessions, see experiments/reference_dyad, or were set by looking at this
+scorecard): agreement there shows that the
 fitting worked, so such lines are headed "construction check" and count for nothing.
 """
 
@@ -58,12 +59,12 @@ MEASURES: tuple[Measure, ...] = (
     Measure("therapist_word_share", "therapist's share of words", "form", True, top=1.0),
     Measure("question_rate", 'therapist turns with "?"', "form", True, top=1.0),
     Measure("session_turns", "turns per session", "form", True, 0),
-    Measure("opening_commonest", f"commonest opening, first {OPENING_TURNS} therapist turns", "form", top=1.0),
+    Measure("opening_commonest", f"commonest opening, first {OPENING_TURNS} therapist turns", "form", True, top=1.0),
     Measure("opening_repeated", f"repeated openings, first {OPENING_TURNS} therapist turns", "form", top=1.0),
     Measure("client_distinct_3", f"client distinct-3, first {DISTINCT_TOKENS} tokens", "form", False, 3, top=1.0),
     Measure("therapist_distinct_3", f"therapist distinct-3, first {DISTINCT_TOKENS} tokens", "form", False, 3, top=1.0),
-    Measure("client_agrees", "client turns that open with agreement", "content", top=1.0),
-    Measure("client_thanks", "client turns with thanks", "content", False, 3, top=1.0),
+    Measure("client_agrees", "client turns that open with agreement", "content", True, top=1.0),
+    Measure("client_thanks", "client turns with thanks", "content", True, 3, top=1.0),
     Measure("sustain_talk", "client turns coded sustain talk", "content", True, top=1.0),
     Measure("first_disclosure", "first disclosure, counted in client turns", "content", False, 1),
 )
@@ -72,7 +73,8 @@ MEASURES: tuple[Measure, ...] = (
 TRANSITION_LINE = Measure(TRANSITIONS, "behaviour transitions, client talk and therapist behaviour", "form", True)
 
 FITTED = frozenset(measure.name for measure in (*MEASURES, TRANSITION_LINE) if measure.fitted)
-"""What the scripted dyad was fitted to: lengths, questions and transitions, from which shares of talk follow."""
+"""What the scripted dyad was fitted to: lengths, questions and transitions, from which shares of talk follow, and the
+commonest opening, agreement and thanks, whose chances were set by hand until these lines came near people's."""
 
 
 def fitted_lines(origins: Collection[str]) -> frozenset[str]:

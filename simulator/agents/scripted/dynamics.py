@@ -42,6 +42,12 @@ PERSON_CHANCE, RISK_CHANCE, ASK_CHANCE, ASK_PERSON_CHANCE = 0.17, 0.25, 0.004, 0
 """Chances that a client names a person; that a high-risk client who tells something sensitive or shows distress speaks
 of risk; of asking sincerely whether the therapist is a person, usually and where the turn attributes personhood."""
 
+AGREE_CHANCE = (0.20, 0.60, 0.60, 0.45)
+"""Chance that a turn other than sustain talk begins with agreement, by the therapist's main behaviour before it."""
+
+THANK_CHANCE, CLOSING_THANK_CHANCE = 0.006, 0.15
+"""Chance of thanks in a turn, times the alliance; in a goodbye."""
+
 TALK_BALANCE = (0.95, 1.0, 0.95)
 """Factors on the weights of the talks that put the shares of the MI-consistent policy where AnnoMI's are."""
 
@@ -176,8 +182,8 @@ class ClientProcess:
             sensitive=told % available if sensitive else None,
             person=int(at(slots.WHICH_PERSON) * self.people) if named else None,
             new=tells and told < available,
-            agree=talk != 2 and self.behaviour in (1, 2) and at(slots.AGREE) < 0.5,
-            thank=leaving or at(slots.THANK) < 0.04 * s.alliance,
+            agree=talk != 2 and at(slots.AGREE) < AGREE_CHANCE[self.behaviour],
+            thank=at(slots.THANK) < (CLOSING_THANK_CHANCE if leaving else THANK_CHANCE * s.alliance),
             answers_question=self.behaviour == 0,
             distress=s.distress,
             present=tuple(code for code, there in zip(CLIENT_CODES, present, strict=True) if there),

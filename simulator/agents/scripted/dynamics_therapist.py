@@ -5,7 +5,7 @@ was expressed, and the client's manner (see `effects`).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -20,6 +20,13 @@ from simulator.records.seeds import Draws
 
 REPLY_WEIGHTS = (0.0, 0.4, 0.4, 2.0)
 """Factors on the weights of the therapist's behaviours in answer to a goodbye."""
+
+REST = 8
+"""A disclosure that was said back is left alone for so many of the therapist's own turns."""
+
+HABIT_ACKNOWLEDGES, HABIT_BEGINS = 0.55, 0.5
+"""Chance that a turn of one or two words is the habitual one; that a longer turn begins in the habitual way, times a
+uniform number of the session's."""
 
 
 @dataclass(slots=True)
@@ -88,8 +95,10 @@ class TherapistProcess:
     seed: int
     previous: int | None = None
     heard: HeardClient | None = None
-    fact: int | None = None
     person: int | None = None
+    _told: list[int] = field(default_factory=list)
+    _said_back: dict[int, int] = field(default_factory=dict)
+    _turns: int = 0
     _manner: int | None = None
     _numbers: PolicyNumbers = field(init=False)
     _factors: list[float] = field(init=False)
@@ -104,12 +113,33 @@ class TherapistProcess:
             self._manner = turn.manner
             self._factors = session_factors("therapist", turn.manner, self.policy, self.seed)
         self.heard = turn
-        self.fact = turn.fact if turn.fact is not None else self.fact
+        if turn.fact is not None:
+            if turn.fact in self._told:
+                self._told.remove(turn.fact)
+            self._told.insert(0, turn.fact)
         self.person = turn.person if turn.person is not None else self.person
 
-    def said(self, behaviour: int) -> None:
-        """Count a turn of the therapist's own."""
+    def recall(self, disclosures: Iterable[int]) -> None:
+        """Know disclosures of an earlier session, the last of them as the newest."""
+        self._told = [*reversed(list(disclosures)), *self._told]
+
+    def said(self, behaviour: int, back: Iterable[int] = ()) -> None:
+        """Count a turn of the therapist's own; `back` are the disclosures that it said back."""
         self.previous = behaviour
+        self._turns += 1
+        for fact in back:
+            self._said_back[fact] = self._turns
+
+    def _due(self) -> list[int]:
+        """The disclosures that may be said back now: what never was first, then what was longest ago."""
+        said, rested = self._said_back, self._turns - REST
+        due = (fact for fact in self._told if fact not in said or said[fact] <= rested)
+        return sorted(due, key=lambda fact: said.get(fact, 0))
+
+    def _habit(self, words: int, u: float) -> int | None:
+        own = Draws(self.seed).at
+        chance = HABIT_ACKNOWLEDGES if words <= 2 else HABIT_BEGINS * own(slots.HABIT_STRENGTH)
+        return int(own(slots.HABIT) * 1e6) if u < chance else None
 
     def decide(self, turn: int, draws: Draws) -> TherapistPlan:
         """The plan of the therapist's turn `turn`; `draws` are those of its seed of purpose `turn`."""
@@ -142,6 +172,7 @@ class TherapistProcess:
         present = tuple(code for index, code in enumerate(THERAPIST_CODES) if self._does(index, code, heard, at))
         words += lengths.THERAPIST_CODE_WORDS * len(present)
         picks_up = behaviour == 1 or at(slots.PICK_UP) < 0.25
+        due = self._due()
         return TherapistPlan(
             behaviour=BEHAVIOURS[behaviour],
             words=words,
@@ -152,9 +183,12 @@ class TherapistProcess:
             explorations=exploring,
             present=present,
             live=raised,
-            fact=self.fact if picks_up else None,
+            fact=due[0] if picks_up and due else None,
+            also=due[1] if len(due) > 1 else None,
             person=self.person if "outside_support" in raised else None,
             goodbye=leaving,
+            checks=behaviour != 0 and not leaving and not present and at(slots.CHECK) < policy.checks,
+            habit=None if leaving else self._habit(words, at(slots.BEGIN)),
             tone=policy.tone,
         )
 

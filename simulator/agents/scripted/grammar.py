@@ -8,6 +8,6 @@ said is longer. Phrases are data (`phrases/*.yaml`) and are read at first use.
 """
 
 from simulator.agents.scripted.grammar_client import realise_client
-from simulator.agents.scripted.grammar_therapist import ClientView, realise_therapist
+from simulator.agents.scripted.grammar_therapist import ClientView, realise_therapist, said_back
 
-__all__ = ["ClientView", "realise_client", "realise_therapist"]
+__all__ = ["ClientView", "realise_client", "realise_therapist", "said_back"]

@@ -56,12 +56,15 @@ def _required(plan: ClientPlan, voice: Voice, dice: Dice, words: int, heard: str
     """The parts without which the plan would not be realised, in the order of speaking."""
     parts: list[Part] = []
     short = words <= SHORT
+    told, opens = plan.fact is not None or plan.sensitive is not None, False
     if plan.opening:
         parts.append(Part("greet", None, min(words, 2 + dice.roll() % 3), fixed=True))
-        if words >= 9 and plan.fact is None and plan.sensitive is None:
+        if words >= 9 and not told:
             parts.append(Part("intro", voice.short))
     if plan.agree:
-        parts.append(Part("agree", None, min(words, 1 + dice.roll() % 4), fixed=words > SHORT))
+        opens = not short and not told and dice.chance(60)
+        if not opens:
+            parts.append(Part("agree", None, min(words, 1 + told + dice.roll() % 4), fixed=words > SHORT))
     if plan.thank:
         parts.append(Part("thank", None, min(words, 1 + dice.roll() % 5), fixed=words > SHORT))
     for code in plan.present:
@@ -86,6 +89,8 @@ def _required(plan: ClientPlan, voice: Voice, dice: Dice, words: int, heard: str
         parts.append(Part(_neutral_family(plan, dice, short, heard)))
     if leaving:
         parts.append(Part("bye"))
+    if opens:
+        parts.insert(0, Part("op_agree", None, 1 + dice.roll() % 2, fixed=True))
     return parts
 
 

@@ -1,9 +1,10 @@
 """The therapist's words: from a `TherapistPlan` and what was heard to a text."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simulator.agents.scripted.grammar_layout import LONGEST_PART, Part, fit, wording
+from simulator.agents.scripted.grammar_layout import LEAST_PART, LONGEST_PART, Part, fit, wording
 from simulator.agents.scripted.grammar_person import first_clause, to_second_person
 from simulator.agents.scripted.grammar_phrases import Phrasebook
 from simulator.agents.scripted.grammar_speech import Clause, Dice, Utterance
@@ -17,6 +18,12 @@ OTHER = (
 )  # fmt: skip
 TOPIC_CHANCE, TONE_CHANCE, WARM_CHANCE = 35, 65, 30
 """In how many of 100 turns the topic of change may be named, and a tone (or the warm one) decides the wording."""
+
+HABIT_FROM, HABIT_WORDS = 6, 2
+"""Turns of so many words or more may begin in the habitual way, which has about so many."""
+
+_BEGINNING = re.compile(r"^(?:(?:okay|right|mm|yes|well|all right|good|so), (?:so )?|and |so (?!far|much|little))")
+"""What a sentence begins with that a habitual beginning stands in for."""
 
 _TONED = {"warm": "warm", "cold": "cold", "confrontational": "confront", "companion": "companion"}
 _OUTCOME = {**dict.fromkeys(DEPENDENCE_A, "A"), **dict.fromkeys(DEPENDENCE_B, "B")}
@@ -52,6 +59,11 @@ def _said_back(text: str) -> Clause:
     return Clause(clause, clause.count(" ") + 1)
 
 
+def said_back(disclosure: str) -> str:
+    """What every turn that says a disclosure back holds of it: its first clause in the second person, in lower case."""
+    return to_second_person(first_clause(disclosure)).lower()
+
+
 def _pick_up(text: str, words: int) -> Clause | None:
     """The disclosure as it is said back in a turn of `words` words: whole, its first clause, or not at all."""
     room = 1.25 * words - 1
@@ -84,10 +96,14 @@ def realise_therapist(plan: TherapistPlan, turn: int, draws: Draws, client: Clie
         after.append(Part(f"ex{plan.explorations}_soft"))
     if plan.goodbye and "farewell_pressure" not in plan.present:
         after.append(Part("close"))
+    if plan.checks and plan.behaviour != "question" and (before or main.family != "ck_short"):
+        tag = dice.chance(55)
+        family = "ck_tag" if tag else f"ck_{plan.behaviour}"
+        after.append(Part(family, None, 1 + dice.roll() % (2 if tag else 5), tail=tag, fixed=True))
     if plan.behaviour == "question":
         parts = [*before, main, *after]
         at = len(before)
-    elif plan.behaviour == "other" and (before or after):
+    elif plan.behaviour == "other" and (before or plan.explorations or plan.goodbye):
         parts = [*before, *after]
         at = len(before)
     else:
@@ -98,7 +114,9 @@ def realise_therapist(plan: TherapistPlan, turn: int, draws: Draws, client: Clie
     free = fit(parts, words, dice)
     if free > 2:
         _elaborate(parts, at, plan, client, topic, dice, free)
-    return _render(parts, client.name, dice)
+    if plan.habit is not None and words >= HABIT_FROM and not plan.opening:
+        _begin(parts)
+    return _render(parts, plan.habit or 0, client.name, dice)
 
 
 def _before(plan: TherapistPlan, main: Part, client: ClientView) -> list[Part]:
@@ -132,6 +150,10 @@ def _main(plan: TherapistPlan, dice: Dice, fact: Clause | None, topic: Clause | 
         return Part(f"r_{harsh if harsh in ('confront', 'cold') else depth}_fact", fact)
     if plan.behaviour == "therapist_input":
         return Part(f"in_{harsh}" if harsh else _input(plan, dice), topic)
+    if plan.words <= 2 and plan.checks:
+        return Part("ck_short")
+    if plan.words <= 2 and plan.habit is not None:
+        return Part("habit_short")
     if tone and plan.words > 2 and dice.chance(TONE_CHANCE if tone != "warm" else WARM_CHANCE):
         return Part(f"ot_{tone}")
     return Part("ot_ack" if plan.words <= 4 else OTHER[dice.roll() % len(OTHER)])
@@ -169,7 +191,7 @@ def _elaborate(
 ) -> None:
     """Give the free words to more of the same behaviour; a question stays the last thing said."""
     last = ""
-    told = plan.fact
+    also = plan.also if plan.also is not None and 0 <= plan.also < len(client.disclosed) else None
     while free > 2:
         n = free if free <= 9 else 5 + dice.roll() % min(LONGEST_PART - 3, free - 7)
         family = _more(plan, dice)
@@ -177,11 +199,10 @@ def _elaborate(
             family = _more(plan, dice)
         last = family
         clause = None
-        if family in ("r_simple", "r_complex") and client.disclosed and dice.chance(50):
-            other = dice.roll() % len(client.disclosed)
-            back = _said_back(client.disclosed[other])
-            if other != told and back.words + 2 <= free:
-                family, clause, told = f"{family}_fact", back, other
+        if family in ("r_simple", "r_complex") and also is not None and dice.chance(50):
+            back, also = _said_back(client.disclosed[also]), None
+            if back.words + 2 <= free:
+                family, clause = f"{family}_fact", back
                 n = min(free, back.words + 2 + dice.roll() % 5)
         elif topic is not None and family in INPUT and topic.words + 4 <= free:
             n = max(n, topic.words + 4)
@@ -189,6 +210,14 @@ def _elaborate(
         parts.insert(at, Part(family, clause, n))
         at += 1
         free -= n
+
+
+def _begin(parts: list[Part]) -> None:
+    """Begin the turn in the speaker's habitual way, at the cost of the part that follows."""
+    first = parts[0]
+    if first.clause is None and not first.fixed:
+        first.words = max(LEAST_PART, first.words - HABIT_WORDS)
+    parts.insert(0, Part("habit_long", None, HABIT_WORDS, fixed=True))
 
 
 def _more(plan: TherapistPlan, dice: Dice) -> str:
@@ -215,7 +244,7 @@ def _more(plan: TherapistPlan, dice: Dice) -> str:
     return OTHER[dice.roll() % len(OTHER)]
 
 
-def _render(parts: list[Part], name: str, dice: Dice) -> str:
+def _render(parts: list[Part], habit: int, name: str, dice: Dice) -> str:
     book = therapist_book()
     slots = {"name": name}
     used: set[str] = set()
@@ -224,5 +253,13 @@ def _render(parts: list[Part], name: str, dice: Dice) -> str:
     for part in parts:
         aim = part.words + planned - text.words
         planned += part.words
-        text.sentence(wording(book, part, aim if aim > 1 else 1, slots, dice, used))
+        if part.family.startswith("habit"):
+            ways = book[part.family].wordings()
+            text.sentence(ways[habit % len(ways)])
+            continue
+        chosen = wording(book, part, part.words if part.fixed else max(aim, 1), slots, dice, used)
+        if part.tail:
+            text.tail(chosen)
+        else:
+            text.sentence(_BEGINNING.sub("", chosen) if text.text.endswith(",") else chosen)
     return text.finish()

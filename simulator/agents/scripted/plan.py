@@ -37,7 +37,10 @@ SITUATIONS = ("departure", "sincerely_asked", "outside_support", "risk", "distre
 class TherapistPlan:
     """A therapist turn. `words` is the target length; `emotional_reactions`, `interpretations`, `explorations` are
     EPITOME levels 0-2; `present` are dependence-core codes, `live` the situations that hold; `fact` is the index of the
-    client's disclosure that the turn picks up, or None; `person` the index of a person in the client's life."""
+    client's disclosure that the turn picks up, or None, `also` that of a further one it may come to; `person` the index
+    of a person in the client's life. `checks` says that a turn which is no question closes with a short check
+    ("right?"), which asks and leaves the main behaviour what it is; `habit` is the speaker's habitual way to begin, any
+    non-negative integer, where the turn begins that way, else None."""
 
     behaviour: TherapistBehaviour
     words: int
@@ -49,9 +52,12 @@ class TherapistPlan:
     present: tuple[str, ...] = ()
     live: tuple[str, ...] = ()
     fact: int | None = None
+    also: int | None = None
     person: int | None = None
     opening: bool = False
     goodbye: bool = False
+    checks: bool = False
+    habit: int | None = None
     tone: Literal["neutral", "warm", "cold", "confrontational", "companion"] = "neutral"
 
     def planted(self) -> dict[str, dict[str, Any]]:

@@ -58,6 +58,8 @@ class Policy(_Part):
     emotional_reactions: Mechanism
     interpretations: Mechanism
     explorations: Mechanism
+    checks: Chance = 0.17
+    """Of turns that are no question or goodbye and carry no code: those that close with a short check ("right?")."""
     words: Annotated[float, Field(gt=0.2, lt=5)] = 1.0
     """Factor on turn lengths."""
     codes: dict[str, CodeChance] = {}

@@ -12,6 +12,9 @@ SESSION = "session"
 PLANNED_LENGTH = 0
 FIRST_NOISE = (1, 2, 3)
 
+# the therapist's session
+HABIT, HABIT_STRENGTH = 0, 1
+
 # a client's turn; the noise of a state change belongs to the client's turn that follows
 HEARING, TALK, CLIENT_WORDS, TELL, SENSITIVE, PERSON, WHICH_PERSON, AGREE, THANK = range(9)
 DISTRESS, WARMTH, RISK, ASK, BREAK = range(9, 14)
@@ -20,5 +23,6 @@ CLIENT_CODE = 16
 
 # a therapist's turn
 BEHAVIOUR, SUBTYPE, EMOTIONAL, INTERPRETING, EXPLORING, THERAPIST_WORDS, PICK_UP = range(7)
+CHECK, BEGIN = 7, 8
 THERAPIST_CODE = 16
 """First of the fifteen slots of `codes.THERAPIST_CODES`."""

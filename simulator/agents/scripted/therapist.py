@@ -6,7 +6,7 @@ from autogen_core import CancellationToken
 from simulator.agents.base import STIMULUS, DyadAgent, Seat, TurnMessage
 from simulator.agents.scripted import slots
 from simulator.agents.scripted.dynamics_therapist import TherapistProcess
-from simulator.agents.scripted.grammar import ClientView, realise_therapist
+from simulator.agents.scripted.grammar import ClientView, realise_therapist, said_back
 from simulator.agents.scripted.hearing import hear_client, hear_therapist, own_channel
 from simulator.records.seeds import Draws
 
@@ -36,6 +36,7 @@ class ScriptedTherapist(DyadAgent):
     def _begin(self) -> None:
         self.process = TherapistProcess(self.policy, self.seat.seed(-1, slots.SESSION))
         self._disclosed: list[str] = []
+        self._said_back: list[str] = []
         self._people: list[str] = []
         self._client_name = ""
         self._topic = ""
@@ -45,13 +46,17 @@ class ScriptedTherapist(DyadAgent):
         if message.source == STIMULUS:
             return
         if message.source == self.seat.role:
-            self.process.said(hear_therapist(message).behaviour)
+            text = message.to_model_text().lower()
+            back = (index for index, clause in enumerate(self._said_back) if clause in text)
+            self.process.said(hear_therapist(message).behaviour, back)
             return
         heard, own = hear_client(message), own_channel(message)
         self._client_name = str(own.get("name", self._client_name))
         self._topic = str(own.get("topic", self._topic))
         self._last = message.to_model_text()
         heard.fact = _position(self._disclosed, own.get("told"))
+        if len(self._said_back) < len(self._disclosed):
+            self._said_back.append(said_back(self._disclosed[-1]))
         heard.person = _position(self._people, own.get("person"))
         self.process.hear(heard)
 
