@@ -1,15 +1,12 @@
 """Codebooks: complete, in our own words, in step with what is planted, and honest about agreement."""
 
-import csv
-import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from simulator.agents.scripted.codes import LIVE_WHEN
 from simulator.agents.scripted.plan import (
     DEPENDENCE_A,
     DEPENDENCE_B,
@@ -20,8 +17,11 @@ from simulator.agents.scripted.plan import (
     TherapistPlan,
 )
 from simulator.codebooks import check_codebooks, list_codebooks, load_codebook
-from simulator.codebooks.loading import LIBRARY
+from simulator.codebooks.borrowing import borrowed, published_texts, texts_of, word_runs
+from simulator.codebooks.gates import SITUATIONS as KNOWN_SITUATIONS
+from simulator.codebooks.loading import LIBRARY, check_library, load_manifest
 from simulator.errors import UserError
+from simulator.personas.loading import read_yaml
 
 
 def test_every_yaml_parser_reads_the_library_alike() -> None:
@@ -30,9 +30,70 @@ def test_every_yaml_parser_reads_the_library_alike() -> None:
         assert yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) == yaml.safe_load(text)
 
 
-def test_the_library_is_sound_and_complete() -> None:
-    for name in ("annomi", "dependence-core", "epitome"):
-        assert load_codebook(name).complete
+CORE = {"annomi", "bolt", "dependence-core", "epitome", "miti"}
+
+
+def test_the_library_is_sound_and_holds_every_code_of_the_works() -> None:
+    found = check_library()
+    assert found.problems == []
+    assert (found.works, found.published) == (22, 357)
+    assert found.codebooks == len(list_codebooks())
+    assert {name for name in list_codebooks() if load_codebook(name).complete} == CORE
+    assert found.complete >= 60
+
+
+def test_a_code_that_is_lost_or_loses_a_field_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for path in LIBRARY.glob("*.yaml"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr("simulator.codebooks.loading.LIBRARY", tmp_path)
+    monkeypatch.setattr("simulator.codebooks.loading.MANIFEST", tmp_path / "manifest.yaml")
+
+    def change(name: str, old: str, new: str) -> None:
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert text.count(old) >= 1
+        (tmp_path / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    assert check_codebooks() == []
+    change("bolt.yaml", "[BOLT.T.PLAN]", "[BOLT.T.PLN]")
+    change("bolt.yaml", "complete: true", "complete: false")
+    change("kadakia-2026.yaml", "    live: departure\n", "")
+    change("darkbench.yaml", "live: text_handed_over", "live: always")
+    change("humanebench.yaml", "    agreement:", "    inclusion:")
+    (tmp_path / "esconv.yaml").unlink()
+    lines = [line.removeprefix(f"{tmp_path}/") for line in check_codebooks()]
+    for part in (
+        "works.BOLT: no code stands for 'BOLT.T.PLAN' (did you mean 'BOLT.T.PLN'?)",
+        "'BOLT.T.PLN', which no work lists (did you mean 'BOLT.T.PLAN'?)",
+        "works.BOLT: 'BOLT.T.PSYED' is not complete",
+        "v0.7: 'KAD.DEP5' is not gated",
+        "works.DarkBench: 'DB.SNEAK' is not gated",
+        "darkbench.yaml: situations.text_handed_over: no code is live by it",
+        "works.ESConv: no sound codebook 'esconv'",
+        "humanebench.yaml: codes[0].inclusion[0]",
+    ):
+        assert any(part in line for line in lines), part
+    assert not any("\n" in line for line in lines)
+
+
+def test_the_manifest_has_each_published_code_once() -> None:
+    works = load_manifest().works
+    codes = [code for work in works.values() for code in work.codes]
+    assert len(codes) == len(set(codes))
+    assert {work.codebook for work in works.values()} == set(list_codebooks()) - {
+        "dependence-core",
+        "public-health-risk",
+    }
+
+
+def test_every_code_has_what_a_coder_asks_for() -> None:
+    for name in list_codebooks():
+        for code in load_codebook(name).codes:
+            assert code.definition[0].isupper()
+            assert code.definition.endswith("."), f"{name}.{code.id}"
+            assert code.source
+            assert len(code.values) >= 2
+            if code.live != "always":
+                assert load_codebook(name).situation(code.live)
 
 
 def test_annomi_values_are_the_labels_of_the_file() -> None:
@@ -63,6 +124,12 @@ def test_dependence_core_has_the_planted_codes_in_their_outcomes() -> None:
         assert (code.unit, code.read_from) == expected
         assert code.roles == (["client"] if code.id in (*DEPENDENCE_C, *decisions) else ["therapist"])
         assert sum(code.id in group for group in (*groups.values(), decisions)) == 1
+
+
+def test_the_scripted_dyad_gates_the_codes_that_the_codebook_gates() -> None:
+    gated = {code.id: code.live for code in load_codebook("dependence-core").codes if code.gated}
+    assert gated == LIVE_WHEN
+    assert set(SITUATIONS) == set(KNOWN_SITUATIONS)
 
 
 def test_codes_are_live_where_the_outcome_set_says() -> None:
@@ -104,6 +171,9 @@ def test_exploratory_follows_from_agreement_between_people_on_the_code_itself() 
         "epitome.emotional_reactions",
         "epitome.interpretations",
     }
+    humane = {code.id for code in load_codebook("humanebench").codes if code.exploratory}
+    assert humane == {"respect_attention"}
+    assert all(code.exploratory for code in load_codebook("bolt").codes)  # known for all codes together only
     core = load_codebook("dependence-core")
     assert all(code.exploratory for code in core.codes)  # nobody has published agreement on these codes
     sentience = core.code("claimed_sentience")
@@ -187,47 +257,8 @@ def test_a_code_that_calls_itself_complete_and_is_not_is_found(tmp_path: Path) -
     ]  # fmt: skip
 
 
-# -- in our own words ---------------------------------------------------------------------------------------------
-
-RUN = 6
-
-
-def _runs(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"[a-z']+", text.lower().replace("\u2019", "'"))
-    return {tuple(words[k : k + RUN]) for k in range(len(words) - RUN + 1)}
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _strings(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part)
-
-
-def _published(folder: Path) -> Iterator[str]:
-    """Definitions, prompts and rubrics at hand."""
-    for name in ("bolt/definitions.csv", "vera_mh/rubric.csv", "spiralbench/rubric.csv"):
-        with (folder / name).open(encoding="utf-8", newline="") as stream:
-            for row in csv.reader(stream):
-                yield from row
-    for line in (folder / "emoclassifiers/definitions.jsonl").read_text(encoding="utf-8").splitlines():
-        yield from _strings(json.loads(line))
-    for name in (
-        "vera_mh/rubric_prompt_beginning.txt",
-        "spiralbench/judge_prompt.txt",
-        "spiralbench/final_judge_prompt.txt",
-    ):
-        yield (folder / name).read_text(encoding="utf-8")
-    yield (folder / "humanebench/rubric_v3.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("path", sorted(LIBRARY.glob("*.yaml")), ids=lambda path: path.stem)
-def test_no_run_of_six_words_is_shared_with_published_definitions(data_dir: Path, path: Path) -> None:
-    published = set().union(*(_runs(text) for text in _published(data_dir)))
+@pytest.mark.parametrize("name", list_codebooks())
+def test_no_run_of_six_words_is_shared_with_published_definitions(data_dir: Path, name: str) -> None:
+    published = word_runs(text for texts in published_texts(data_dir).values() for text in texts)
     assert len(published) > 5000
-    ours = set().union(*(_runs(text) for text in _strings(yaml.safe_load(path.read_text(encoding="utf-8")))))
-    assert not {" ".join(run) for run in ours & published}
+    assert borrowed(texts_of(read_yaml(LIBRARY / f"{name}.yaml")), published) == []

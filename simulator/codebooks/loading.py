@@ -64,9 +64,10 @@ def check_library(paths: list[Path] | None = None, published: Path | None = None
     """What is wrong with the library's codebooks, or with the files given.
 
     Beyond the schema: a code that calls itself complete has inclusion, exclusion and two examples of both kinds (codes
-    that no coder reads from text need no examples), a nominal or ordinal one an example of every value; a library file
-    bears its codebook's name, and the library holds every code of the manifest with the fields asked of it. Where
-    `published` names a folder of published definitions, no run of six words is shared with them.
+    that no coder reads from text need no examples), a nominal or ordinal one an example of every value; no group and no
+    situation stands unused; a library file bears its codebook's name, and the library holds every code of the manifest
+    with the fields asked of it. Where `published` names a folder of published definitions, no run of six words is
+    shared with them.
 
     Raises:
         UserError: `published` holds no definitions.
@@ -85,6 +86,7 @@ def check_library(paths: list[Path] | None = None, published: Path | None = None
         books[codebook.name] = codebook
         if paths is None and codebook.name != path.stem:
             problems.append(f"{path}: name: '{codebook.name}' is not the file's name")
+        problems += [f"{path}: {line}" for line in _unused(codebook)]
         for code in codebook.codes:
             problems += [f"{path}: codes.{code.id}.{line}" for line in _lacks(code)]
         if runs:
@@ -107,6 +109,17 @@ def check_library(paths: list[Path] | None = None, published: Path | None = None
     )
 
 
+def _unused(book: Codebook) -> list[str]:
+    """Groups and situations that no code names."""
+    groups = [f"groups.{name}: no code is of this group" for name in book.groups if not _names(book, "group", name)]
+    gates = [f"situations.{name}: no code is live by it" for name in book.situations if not _names(book, "live", name)]
+    return groups + gates
+
+
+def _names(book: Codebook, field: str, value: str) -> bool:
+    return any(getattr(code, field) == value for code in book.codes)
+
+
 def _lacks(code: Code) -> list[str]:
     """What a code lacks that calls itself complete."""
     if not code.complete:
@@ -118,6 +131,10 @@ def _lacks(code: Code) -> list[str]:
         count = len(getattr(code, field))
         if count < 2:
             lines.append(f"{field}: a complete code has two examples, not {count}")
+    if code.scale.kind == "binary":
+        for field, value in (("positive", "present"), ("negative", "absent")):
+            if any(example.value != value for example in getattr(code, field)):
+                lines.append(f"{field}: an example of a binary code is '{value}' here")
     shown = {example.value for example in (*code.positive, *code.negative)}
     return lines + [f"positive: no example of the value '{value}'" for value in code.values if value not in shown]
 
