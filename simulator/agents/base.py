@@ -87,6 +87,8 @@ class DyadAgent(BaseChatAgent):
         super().__init__(seat.role, description or f"{seat.role} of a simulated session")
         self.seat = seat
         self._turns = 0
+        replay = seat.memory.get("replay")
+        self._recorded = replay["turns"] if replay is not None and replay["history"] == "recorded" else None
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
@@ -105,9 +107,18 @@ class DyadAgent(BaseChatAgent):
             self._take_in(message)
 
     def _take_in(self, message: BaseChatMessage) -> None:
+        if self._recorded is not None and message.source == self.seat.role:
+            message = self._as_recorded(message)
         if message.source != STIMULUS:
             self._turns = message.turn + 1 if isinstance(message, TurnMessage) else self._turns + 1
         self.heard(message)
+
+    def _as_recorded(self, message: BaseChatMessage) -> BaseChatMessage:
+        """What was really said in place of an own turn, where a recorded session is followed; the turn where it ends."""
+        turn = message.turn if isinstance(message, TurnMessage) else self._turns
+        if self._recorded is None or turn >= len(self._recorded):
+            return message
+        return TurnMessage(content=self._recorded[turn][1], source=self.seat.role, turn=turn, role=self.seat.role)
 
     async def on_messages(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken

@@ -8,12 +8,15 @@ and of the model's answers: hearing the journal again rebuilds it; `again` asks 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import CancellationToken
 
 from simulator.agents.base import STIMULUS, DyadAgent, Seat, TurnMessage
+from simulator.agents.prompting import content_of
 from simulator.agents.questionnaires import ask_item
 from simulator.models.messages import Completer, Message, Request
 from simulator.records.journal_records import Answer
@@ -60,6 +63,16 @@ class ModelAgent(DyadAgent):
         self._regeneration = 0
         self._prepared = -1
         self._label = _label_pattern((seat.role, *own_names))
+
+    @classmethod
+    def reads(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What stands for the user's own prompt files in a run's identity: their content in place of their path.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        own = {key: str(value) for key, value in arguments.items() if str(value).endswith(".jinja")}
+        return {key: content_of(Path(path)) for key, path in own.items()}
 
     @property
     def conversation(self) -> list[Message]:

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from simulator.errors import UserError, nearest
+from simulator.records.fingerprints import text_fingerprint
 
 FOLDER = Path(__file__).resolve().parent / "prompts"
 
@@ -53,6 +54,18 @@ class Prompt:
             return "".join(self._template.blocks[block](context)).strip()
         except jinja2.UndefinedError as error:
             raise UserError(f"{self.path}: block '{block}': {error.message}") from None
+
+
+def content_of(path: Path) -> str:
+    """The fingerprint of a prompt file's content.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return f"content {text_fingerprint(path.expanduser().read_bytes())}"
+    except OSError as error:
+        raise UserError(f"prompt: cannot read '{path}' ({error.strerror}); name a UTF-8 text file") from None
 
 
 @lru_cache(maxsize=1)

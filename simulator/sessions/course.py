@@ -5,8 +5,9 @@ course ends exactly like an uninterrupted one.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 
@@ -14,6 +15,7 @@ from simulator.agents.base import STIMULUS, Seat
 from simulator.agents.seating import ChairFactory
 from simulator.instruments.schema import Moment
 from simulator.models.handle import SeatedModelClient
+from simulator.models.clients import ModelClients
 from simulator.personas.schema import Persona
 from simulator.records.history import Fact, History
 from simulator.records.journal_records import (
@@ -40,9 +42,13 @@ class CourseSpec:
     arm: str
     chairs: Mapping[str, str]
     """Name of the configuration in each chair, by role."""
-    persona: Persona
+    persona: Persona | None
     replicate: int
 
+    cluster: str | None = None
+    """What intervals are clustered by, where it is not the persona."""
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    """What the plan hands the seats, for instance recorded turns under `replay`."""
 
 @dataclass(slots=True)
 class CourseSetting:
@@ -54,11 +60,15 @@ class CourseSetting:
     instruments: Sequence[InstrumentChoice]
     drained: Callable[[], bool]
     persona_roles: frozenset[str] = frozenset({"client"})
+    models: ModelClients | None = None
+    """The model clients behind the chairs, to be checked before the first course and closed after the last."""
     """Roles that know the persona; the others learn of it only what they hear."""
 
 
 @dataclass(slots=True)
-class _SeatedSession:
+class SeatedSession:
+    """Who sits where: seats and chairs by role, and the handles on the models behind them."""
+
     seats: dict[str, Seat] = field(default_factory=dict)
     chairs: dict[str, Chair] = field(default_factory=dict)
     handles: list[SeatedModelClient] = field(default_factory=list)
@@ -75,24 +85,39 @@ async def run_course(
     """
     history = History(spec.course, list(past))
 
+    if "replay" in spec.memory:
+        setting = replace(setting, protocol=replaying(setting.protocol, spec.memory["replay"]["turns"]))
     def record(fact: CourseRecord) -> None:
         journal(fact)
         if not isinstance(fact, Execution):
             history.facts.append(fact)  # type: ignore[arg-type]
 
     index = 0
-    seated = _seat_all(spec, setting, index)
-    if index == 0:
-        await _administer_all(spec, setting, seated, history, "course_start", index, record)
-    await _run_session(spec, setting, seated, history, index, record)
-    await _administer_all(spec, setting, seated, history, "session_end", index, record)
+    seated = seat_all(spec, setting, index)
+    await administer_all(spec, setting, seated, history, "course_start", index, record)
+    await administer_all(spec, setting, seated, history, "session_start", index, record)
+    await hold_session(spec, setting, seated, history, index, record)
+    await administer_all(spec, setting, seated, history, "session_end", index, record)
+    await administer_all(spec, setting, seated, history, "course_end", index, record)
     record(CourseEnded(spec.course, index + 1))
 
 
-async def _run_session(
+def replaying(protocol: SessionProtocol, turns: Sequence[tuple[str, str]]) -> SessionProtocol:
+    """The protocol of a session that follows a recorded one: its opener, its length, and no end before."""
+    return protocol.model_copy(
+        update={
+            "opener": turns[0][0],
+            "max_turns": len(turns) + 1,
+            "end_on_goodbye": False,
+            "goodbye_loop": len(turns) + 2,
+        }
+    )
+
+
+async def hold_session(
     spec: CourseSpec,
     setting: CourseSetting,
-    seated: _SeatedSession,
+    seated: SeatedSession,
     history: History,
     index: int,
     record: Callable[[CourseRecord], None],
@@ -116,7 +141,7 @@ async def _run_session(
     try:
         await converse(session)
     finally:
-        _note_calls(spec.course, index, seated, record)
+        note_calls(spec.course, index, seated, record)
         record(Execution(spec.course, index, "session", started, time.perf_counter() - clock))
 
 
@@ -157,6 +182,7 @@ def _seat_all(spec: CourseSpec, setting: CourseSetting, index: int) -> _SeatedSe
 def _turn_teller(handles: Sequence[SeatedModelClient]) -> Callable[[int, int], None] | None:
     if not handles:
         return None
+            memory=spec.memory if memories is None else {**spec.memory, COURSE: memories[role]},
 
     def tell(turn: int, regeneration: int) -> None:
         for handle in handles:
@@ -199,10 +225,10 @@ def _delivered(history: History, index: int) -> frozenset[str]:
     )
 
 
-async def _administer_all(
+async def administer_all(
     spec: CourseSpec,
     setting: CourseSetting,
-    seated: _SeatedSession,
+    seated: SeatedSession,
     history: History,
     moment: Moment,
     index: int,
@@ -217,11 +243,11 @@ async def _administer_all(
         try:
             administration = await administer(choice, chair.agent, seat, moment)
         finally:
-            _note_calls(spec.course, index, seated, record)
+            note_calls(spec.course, index, seated, record)
         record(administration)
 
 
-def _note_calls(course: str, index: int, seated: _SeatedSession, record: Callable[[CourseRecord], None]) -> None:
+def note_calls(course: str, index: int, seated: SeatedSession, record: Callable[[CourseRecord], None]) -> None:
     """Record the calls to models since the last time."""
     for handle in seated.handles:
         for call in handle.log.take():

@@ -177,7 +177,7 @@ async def converse(session: Session) -> SessionEnded:
                 _tell_stimulus(session, speaker, turn, *stimulus)
             try:
                 message = await speaker.speak(turn)
-                if session.watch is not None:
+                if session.watch is not None and message.model not in session.watch.unwatched:
                     message, stops = await session.watch.over(speaker, message, history)
                     session.stopped_by = speaker.role if stops else None
             except SessionError as error:

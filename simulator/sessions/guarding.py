@@ -59,7 +59,8 @@ class Watch:
         journal: Callable[[Event], None],
     ) -> None:
         self._policy, self._watched = policy, policy.watched
-        self._unwatched = PLANNED if policy.scripted else PLANNED | {"scripted"}
+        self.unwatched = PLANNED if policy.scripted else PLANNED | {"scripted"}
+        """Models whose turns are not looked at."""
         self._persona, self._persona_roles = persona, persona_roles
         self._course, self._session, self._journal = course, session, journal
 
@@ -67,8 +68,6 @@ class Watch:
         self, speaker: Speaks, message: TurnMessage, history: Sequence[TurnMessage]
     ) -> tuple[TurnMessage, bool]:
         """Look at a turn; returns the turn that stands and whether the session ends with it."""
-        if message.model in self._unwatched:
-            return message, False
         found = self._look(speaker, message, history)
         if not found:
             return message, False

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from simulator.errors import UserError, nearest
 from simulator.sessions.administration import InstrumentChoice
 from simulator.sessions.protocol import Name, SessionProtocol
+from simulator.studies.replay import ReplayChoice
 
 ChairOptions = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
 
@@ -69,6 +70,10 @@ class StudyConfig(_Config):
     therapist: ChairOptions
     chairs: dict[Name, ChairOptions] = {}
     """Further roles of the cast by name."""
+    model: dict[str, Any] | None = None
+    """The model behind every chair that takes one and has none of its own (`conf/model`)."""
+    replay: ReplayChoice = ReplayChoice()
+    """Recorded sessions whose client turns are replayed; `personas` is then not read."""
     session: SessionProtocol = SessionProtocol()
     instruments: dict[Name, InstrumentChoice] = {}
     coders: dict[Name, dict[str, Any]] = {}

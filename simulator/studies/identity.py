@@ -37,7 +37,11 @@ _NOT_IDENTITY = {
     "retry_failed",
     "accept_code_change",
     "extend",
-    "personas",
+    "personas",  # the contents of these five stand apart
+    "client",
+    "therapist",
+    "chairs",
+    "model",
 }
 
 
@@ -56,9 +60,11 @@ def code_version() -> str:
 
 def identity_components(plan: Plan) -> dict[str, Any]:
     """What the identity is made of, by name, so that a difference can be shown (the code's version stands apart)."""
-    config = plan.config.model_dump(mode="json", exclude=_NOT_IDENTITY)
+    config = plan.config.model_dump(mode="json", exclude={**dict.fromkeys(_NOT_IDENTITY, True), "replay": {"run"}})
     return {
         "design": config,
+        "chairs": plan.chairs,
+        "replayed": [recording.fingerprint for recording in plan.recordings],
         "personas": {persona.id: fingerprint(persona.model_dump(mode="json")) for persona in plan.personas},
         "instruments": {
             choice.instrument: load_instrument(choice.instrument).fingerprint

@@ -18,7 +18,9 @@ from simulator.personas.schema import Persona
 from simulator.records.fingerprints import fingerprint
 from simulator.resources import resource_root
 from simulator.sessions.course import CourseSpec
+from simulator.studies.chairs import counted_option
 from simulator.studies.config import PersonaChoice, StudyConfig, resolve_path
+from simulator.studies.replay import Recording, load_recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,24 @@ class Plan:
     conditions: list[Condition]
     available_personas: int
     """How many personas there were before `personas.limit` cut them."""
+    chairs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What of each chair's configuration counts: role -> name -> content."""
+    recordings: list[Recording] = field(default_factory=list)
+    """Recorded sessions in place of personas, where the study replays some."""
     _person_prints: list[str] = field(init=False)
     _condition_prints: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._person_prints = [fingerprint(persona.model_dump(mode="json")) for persona in self.personas]
+        if self.recordings:
+            self._person_prints = [recording.fingerprint for recording in self.recordings]
+        else:
+            self._person_prints = [fingerprint(persona.model_dump(mode="json")) for persona in self.personas]
         self._condition_prints = [fingerprint(condition.content) for condition in self.conditions]
 
     @property
     def size(self) -> int:
         """Number of courses."""
-        return len(self.personas) * len(self.conditions) * self.config.replicates
+        return len(self._person_prints) * len(self.conditions) * self.config.replicates
 
     def _place(self, number: int) -> tuple[int, int, int]:
         rest, condition = divmod(number, len(self.conditions))
@@ -66,11 +75,16 @@ class Plan:
     def spec(self, number: int) -> CourseSpec:
         """The course with a number from 0 to `size` - 1."""
         place, replicate, cell = self._place(number)
-        persona, condition = self.personas[place], self.conditions[cell]
+        condition = self.conditions[cell]
         course = self.course_id(number)
         shared = fingerprint([self._person_prints[place], replicate, self.config.seed])
         pairing_key = shared if self.config.pairing == "persona" else course
-        return CourseSpec(course, pairing_key, condition.name, condition.arm, condition.chairs, persona, replicate)
+        about = (course, pairing_key, condition.name, condition.arm, condition.chairs)
+        if not self.recordings:
+            return CourseSpec(*about, self.personas[place], replicate)
+        recording = self.recordings[place]
+        memory = recording.memory(self.config.replay.history)
+        return CourseSpec(*about, recording.persona, replicate, recording.cluster, memory)
 
     def courses(self) -> Iterator[CourseSpec]:
         """All courses, in the plan's order, one at a time."""
@@ -126,22 +140,31 @@ def load_personas(choice: PersonaChoice, seed: int) -> tuple[list[Persona], int]
 
 
 def make_plan(config: StudyConfig) -> Plan:
-    """The plan of a study; reads its persona files."""
+    """The plan of a study; reads its personas, or the sessions that it replays.
+
+    Raises:
+        UserError: a file or a chair's configuration is wrong.
+    """
     roles = config.session.roles
     protocol = config.session.model_dump(mode="json", exclude={"arms", "stimuli", "guards"})
     if config.session.guards.acting:  # a guard that only records changes nothing that is said
         protocol["guards"] = config.session.guards.acting
     conditions = []
     for names in itertools.product(*(config.options[role] for role in roles)):
+    counted = {role: {name: counted_option(config, role, name) for name in config.options[role]} for role in roles}
         chairs = dict(zip(roles, names, strict=True))
         for arm, stimuli in config.session.arms.items():
             content = {
-                "chairs": {role: {"name": name, **config.options[role][name]} for role, name in chairs.items()},
+                "chairs": {role: {"name": name, **counted[role][name]} for role, name in chairs.items()},
                 "protocol": protocol,
                 "stimuli": {name: config.session.stimuli[name].model_dump(mode="json") for name in stimuli},
                 "arm": arm,
             }
             name = "+".join([*names, *([arm] if arm != "plain" else [])])
             conditions.append(Condition(name, arm, chairs, content))
-    personas, available = load_personas(config.personas, config.seed)
-    return Plan(config, personas, conditions, available)
+    if config.replay.run is None:
+        personas, available = load_personas(config.personas, config.seed)
+        return Plan(config, personas, conditions, available, counted)
+    recordings = load_recordings(config.replay, "client", "therapist")
+    known = {recording.persona.id: recording.persona for recording in recordings if recording.persona is not None}
+    return Plan(config, list(known.values()), conditions, len(known), counted, recordings)

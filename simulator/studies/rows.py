@@ -38,10 +38,10 @@ def course_rows(specs: Iterable[CourseSpec], origin: str) -> Iterator[Row]:
             "condition": spec.condition,
             "client": spec.chairs.get("client"),
             "therapist": spec.chairs.get("therapist"),
-            "persona_id": spec.persona.id,
+            "persona_id": None if spec.persona is None else spec.persona.id,
             "replicate": spec.replicate,
             "pairing_key": spec.pairing_key,
-            "cluster": spec.persona.id,
+            "cluster": spec.cluster or (None if spec.persona is None else spec.persona.id),
             "stratum": None,
             "origin": origin,
         }

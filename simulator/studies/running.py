@@ -15,11 +15,12 @@ from simulator.agents.seating import ChairFactory
 from simulator.errors import UserError
 from simulator.instruments.loading import load_instrument
 from simulator.instruments.schema import Instrument
-from simulator.sessions.administration import check_choice
+from simulator.models.clients import ModelClients
 from simulator.sessions.course import CourseSetting
 from simulator.store.compaction import compact_unit, finish_compaction, units_of, write_personas
 from simulator.store.runs import RUN_FILE, RunFolder, create_run, extend_run, open_run
 from simulator.studies.config import StudyConfig, parse_config
+from simulator.studies.chairs import seated_option
 from simulator.studies.identity import code_version, difference, identity_components, identity_of
 from simulator.studies.plan import Plan, make_plan
 from simulator.studies.rows import course_rows, persona_rows
@@ -176,12 +177,13 @@ def run_study(
 
 def _setting(config: StudyConfig) -> CourseSetting:
     factories = {
-        (role, name): ChairFactory(role, name, option)
+    models = ModelClients()
+        (role, name): ChairFactory(role, name, seated_option(config, role, name), models)
         for role, options in config.options.items()
         if role in config.session.roles
-        for name, option in options.items()
+        for name in options
     }
-    return CourseSetting(config.session, factories, list(config.instruments.values()), lambda: False)
+    return CourseSetting(config.session, factories, list(config.instruments.values()), lambda: False, models)
 
 
 def _instruments(config: StudyConfig) -> dict[str, Instrument]:

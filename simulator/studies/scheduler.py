@@ -7,6 +7,7 @@ course stops after its current turn, and the same command continues it.
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -90,9 +91,16 @@ async def run_courses(
         failure_rate: once 20 courses have been tried, a larger share of failures drains the run.
         retry_failed: take up courses whose last state is a failure.
         progress: told after every course.
+
+    Raises:
+        UserError: there is a course to run and a model is not there.
     """
     tally = Tally()
     waiting = _to_do(work, retry_failed, tally)
+    first = next(waiting, None)
+    if first is not None and setting.models is not None:
+        await setting.models.check()
+    waiting = itertools.chain([] if first is None else [first], waiting)
 
     async def take_courses() -> None:
         last_yield = time.monotonic()

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from simulator.errors import UserError
+from simulator.models.clients import ModelClients
 from simulator.sessions.course import CourseSetting
 from simulator.store.runs import RunFolder
 from simulator.studies.config import StudyConfig
@@ -89,18 +90,25 @@ def run_in_workers(
             return drain.asked()
 
         with ShardWriter(run, index, shards, mine, drain.ask, config.limits.lease_seconds) as writer:
-            tally = _run_loop(
-                run_courses(
-                    writer.work(), replace(setting, drained=drained), drain, share, config.limits.failure_rate,
-                    config.retry_failed, tell,
-                )
+            courses = run_courses(
+                writer.work(), replace(setting, drained=drained), drain, share, config.limits.failure_rate,
+                config.retry_failed, tell,
             )  # fmt: skip
+            tally = _run_loop(_then_close(courses, setting.models))
         return _Report(tally, writer.notes)
 
     if workers == 1:
         report = simulate(0, progress, lambda: False)
         return report.tally, report.notes
     return _supervise(simulate, workers, progress)
+
+
+async def _then_close(courses: Coroutine[Any, Any, Tally], models: ModelClients | None) -> Tally:
+    try:
+        return await courses
+    finally:
+        if models is not None:
+            await models.close()
 
 
 def _run_loop(main: Coroutine[Any, Any, Tally]) -> Tally:

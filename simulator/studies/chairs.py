@@ -1,0 +1,107 @@
+"""Who sits in a chair of a study, and with which model: what is made of it, and what of it counts.
+
+A chair that takes a model gets the study's `model`, unless its own configuration has a `model` too. That one stands by
+itself where it names a `_target_`, a `url` or `endpoints`; otherwise its keys are laid over the study's (another
+sampling, a LoRA adapter by `name`). What counts for identities and ids is what can change an answer: addresses, keys,
+prices and pools do not, and of a file of the user's own its content counts and not its path.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.errors import UserError
+from simulator.locate import locate
+from simulator.models.openai import OpenAIServerClient
+from simulator.models.settings import NOT_IDENTITY, parse_model
+from simulator.studies.config import StudyConfig
+
+OURS = "simulator.models.openai.OpenAIServerClient"
+"""The model client where a configuration names none."""
+
+_PLACES = ("_target_", "url", "endpoints")
+
+
+def model_of(study: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A chair's or a coder's model: its own, its own over the study's, or the study's; None where there is none."""
+    if own is None:
+        found = study
+    elif study is None or any(own.get(key) is not None for key in _PLACES):
+        found = own
+    else:
+        found = _laid_over(study, own)
+    return None if found is None else {"_target_": OURS, **found}
+
+
+def seated_option(config: StudyConfig, role: str, name: str) -> dict[str, Any]:
+    """The configuration from which a chair is made, with its model as `model_client`.
+
+    Raises:
+        UserError: the chair needs a model and there is none.
+    """
+    option = config.options[role][name]
+    parameter = _model_parameter(option, f"{role}.{name}")
+    if parameter is None:
+        return option
+    model = model_of(config.model, option.get("model"))
+    rest = {key: value for key, value in option.items() if key != "model"}
+    if model is not None:
+        return {**rest, "model_client": model}
+    if parameter.default is not parameter.empty:
+        return rest
+    raise UserError(
+        f"{role}.{name}: no model is configured; add model=endpoint model.url=http://... model.name=..., "
+        f"or a model of its own as {role}.{name}.model"
+    )
+
+
+def counted_option(config: StudyConfig, role: str, name: str) -> dict[str, Any]:
+    """What of a chair's configuration can change what it says.
+
+    Raises:
+        UserError: the model's configuration is wrong, or a file cannot be read.
+    """
+    option = config.options[role][name]
+    where = f"{role}.{name}"
+    counted = dict(option)
+    reads = getattr(locate(str(option["_target_"]), where), "reads", None) if "_target_" in option else None
+    if reads is not None:
+        counted |= reads(option)
+    if _model_parameter(option, where) is not None:
+        model = model_of(config.model, option.get("model"))
+        counted["model"] = None if model is None else counted_model(model, where)
+    return counted
+
+
+def counted_model(model: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What of a model's configuration can change what it says, with every default written out.
+
+    Raises:
+        UserError: the configuration is wrong.
+    """
+    target = locate(str(model["_target_"]), f"{where}.model")
+    if not (isinstance(target, type) and issubclass(target, OpenAIServerClient)):
+        return {key: value for key, value in model.items() if key != "sends_seed"}
+    settings = {key: value for key, value in model.items() if key not in ("_target_", "sends_seed")}
+    try:
+        return {
+            "_target_": model["_target_"],
+            **parse_model(settings).model_dump(mode="json", exclude=set(NOT_IDENTITY)),
+        }
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _model_parameter(option: Mapping[str, Any], where: str) -> inspect.Parameter | None:
+    """The parameter that takes the model; None where the class has none or the configuration fills it itself."""
+    if "_target_" not in option or "model_client" in option:
+        return None
+    return inspect.signature(locate(str(option["_target_"]), where)).parameters.get("model_client")
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _laid_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
