@@ -51,6 +51,11 @@ class ChairFactory:
                         f"{where}.{key}: {self._class.__name__} has no such argument{nearest(key, accepted)}"
                     )
 
+    @property
+    def holds_sessions(self) -> bool:
+        """False for a chair that stays empty, as a waiting list's: its courses have no sessions."""
+        return bool(getattr(self._class, "holds_sessions", True))
+
     def seat(self, seat: Seat) -> tuple[BaseChatAgent, list[SeatedModelClient]]:
         """A fresh agent for one session, with the handles on the model clients that it was given."""
         arguments = dict(self._arguments)

@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from simulator.records.journal_records import (
     Administration,
     CourseEnded,
+    Decided,
     Event,
     Failed,
+    Lived,
+    Noted,
     SavedState,
     SessionEnded,
     Turn,
 )
 
-Fact = Turn | Event | Administration | SessionEnded | CourseEnded | Failed | SavedState
+Fact = Turn | Event | Administration | SessionEnded | Noted | Lived | Decided | CourseEnded | Failed | SavedState
 """A record that belongs to a course's history (executions and take-ups do not)."""
 
 
@@ -38,8 +41,7 @@ class History:
     @property
     def standing(self) -> list[Fact]:
         """The facts from which the course goes on: without a closing failure, and without what was noted ahead of a
-        turn
-        that was never finished (a stimulus announced, a foreign agent's state)."""
+        turn that was never finished (a stimulus announced, a foreign agent's state)."""
         count = len(self.facts)
         while count and isinstance(self.facts[count - 1], Event | SavedState | Failed):
             count -= 1

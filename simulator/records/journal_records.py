@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
-JOURNAL_FORMAT = 1
-"""Version of the journal's format; a reader refuses newer ones and knows the older ones."""
+JOURNAL_FORMAT = 2
+"""Version of the journal's format; a reader refuses newer ones and knows the older ones. Format 2 added the records of
+courses of several sessions (`Noted`, `Lived`, `Decided`); format 1 has none of them and is otherwise the same."""
 
 
 class Header(msgspec.Struct, tag="journal", tag_field="kind", omit_defaults=False):
@@ -110,6 +111,55 @@ class CourseEnded(msgspec.Struct, tag="course_end", tag_field="kind"):
     sessions: int
 
 
+class Note(msgspec.Struct, omit_defaults=True):
+    """Something to be remembered. `kind` is one of `agents.between_sessions.NOTE_KINDS`; `weight` above 0 says how
+    firmly it is held (see `sessions.memory`)."""
+
+    kind: str
+    text: str
+    weight: float = 1.0
+
+
+class Noted(msgspec.Struct, tag="notes", tag_field="kind", omit_defaults=True):
+    """What a role keeps of a session that is over: notes, and the state in which it goes on, where it has one."""
+
+    course: str
+    session: int
+    role: str
+    day: float
+    notes: list[Note]
+    state: dict[str, float] | None = None
+
+
+class Lived(msgspec.Struct, tag="life", tag_field="kind", omit_defaults=True):
+    """The client's life outside sessions up to `day`: its state by then, the life event of a week, where it stands.
+
+    `status` is `in_course`, `left` or `waitlist`; `sessions` is how many sessions were held before.
+    """
+
+    course: str
+    week: int
+    day: float
+    status: str
+    sessions: int
+    event: str | None = None
+    state: dict[str, float] | None = None
+
+
+class Decided(msgspec.Struct, tag="decision", tag_field="kind", omit_defaults=True):
+    """A decision between sessions. `probabilities` are in the order of `options`; None where the agent gave none."""
+
+    course: str
+    week: int
+    day: float
+    role: str
+    question: str
+    options: list[str]
+    option: str
+    probabilities: list[float] | None = None
+    seed: int = 0
+
+
 class Failed(msgspec.Struct, tag="failure", tag_field="kind", omit_defaults=True):
     """The course stopped here; it is taken up again only on request."""
 
@@ -151,6 +201,19 @@ class Execution(msgspec.Struct, tag="execution", tag_field="kind", omit_defaults
     error: str | None = None
 
 
-CourseRecord = Opened | Turn | Event | Administration | SessionEnded | CourseEnded | Failed | SavedState | Execution
+CourseRecord = (
+    Opened
+    | Turn
+    | Event
+    | Administration
+    | SessionEnded
+    | Noted
+    | Lived
+    | Decided
+    | CourseEnded
+    | Failed
+    | SavedState
+    | Execution
+)
 Record = Header | CourseRecord
 """Anything that may stand in a journal."""

@@ -20,10 +20,13 @@ from simulator.instruments.scoring import score
 from simulator.records.history import History
 from simulator.records.journal_records import (
     Administration,
+    Decided,
     Event,
     Execution,
     Failed,
     Header,
+    Lived,
+    Noted,
     SessionEnded,
     Turn,
 )
@@ -151,6 +154,12 @@ def _add_course(writers: Writers, course: Row, history: History, instruments: Ma
             writers["scores"].extend(_score_rows(fact, instruments[fact.instrument]))
         elif isinstance(fact, Event):
             writers["events"].add(_event_row(fact))
+        elif isinstance(fact, Noted):
+            writers["notes"].extend(_note_rows(fact))
+        elif isinstance(fact, Lived):
+            writers["life"].add(_life_row(fact))
+        elif isinstance(fact, Decided):
+            writers["decisions"].add(_decision_row(fact))
         elif isinstance(fact, Failed) and history.failure is fact:
             writers["failures"].add(_failure_row(fact))
     status = "ended" if history.ended else "failed" if history.failure else "unfinished"
@@ -181,6 +190,33 @@ def _event_row(event: Event) -> Row:
     return {
         "course_id": event.course, "session": event.session, "turn": event.turn, "kind": event.event,
         "name": event.name, "role": event.role, "payload": _json(event.payload),
+    }  # fmt: skip
+
+
+def _note_rows(noted: Noted) -> Iterator[Row]:
+    for note in noted.notes:
+        yield {
+            "course_id": noted.course, "session": noted.session, "role": noted.role, "day": noted.day,
+            "kind": note.kind, "text": note.text, "weight": note.weight,
+        }  # fmt: skip
+
+
+def _life_row(lived: Lived) -> Row:
+    return {
+        "course_id": lived.course, "week": lived.week, "day": lived.day, "status": lived.status,
+        "sessions": lived.sessions, "event": lived.event, "state": _json(lived.state),
+    }  # fmt: skip
+
+
+def _decision_row(decided: Decided) -> Row:
+    chances = None
+    if decided.probabilities is not None:
+        chances = dict(zip(decided.options, decided.probabilities, strict=True))
+    return {
+        "course_id": decided.course, "week": decided.week, "day": decided.day, "role": decided.role,
+        "question": decided.question, "option": decided.option,
+        "probability": None if chances is None else chances[decided.option], "probabilities": _json(chances),
+        "seed": decided.seed,
     }  # fmt: skip
 
 

@@ -88,6 +88,39 @@ TABLES: dict[str, pa.Schema] = {
         ("role", _text),
         ("payload", _text),
     ),
+    # what a role kept of a session that was over (courses of several sessions); `weight` as in docs/courses.md
+    "notes": _schema(
+        ("course_id", _text),
+        ("session", _small),
+        ("role", _text),
+        ("day", _float),
+        ("kind", _text),
+        ("text", _text),
+        ("weight", _float),
+    ),
+    # the client's life outside sessions, of every course begun to its last day: where it stands (in_course, left,
+    # waitlist), how many sessions were held, the life event of the week or null, its state as JSON or null
+    "life": _schema(
+        ("course_id", _text),
+        ("week", _small),
+        ("day", _float),
+        ("status", _text),
+        ("sessions", _small),
+        ("event", _text),
+        ("state", _text),
+    ),
+    # what the client decided between sessions; `probability` is that of `option`, `probabilities` a JSON object of all
+    "decisions": _schema(
+        ("course_id", _text),
+        ("week", _small),
+        ("day", _float),
+        ("role", _text),
+        ("question", _text),
+        ("option", _text),
+        ("probability", _float),
+        ("probabilities", _text),
+        ("seed", _int),
+    ),
     # one row per item of an administration; `value` is the raw answer before keying, null with `missing_reason`
     "administrations": _schema(
         ("course_id", _text),

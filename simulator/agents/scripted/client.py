@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import CancellationToken
 
 from simulator.agents.base import STIMULUS, DyadAgent, Seat, TurnMessage
-from simulator.agents.scripted import slots
+from simulator.agents.between_sessions import Decision, Kept, course_memory
+from simulator.agents.scripted import slots, weeks
 from simulator.agents.scripted.answers import answer_item
 from simulator.agents.scripted.dynamics import ClientProcess
 from simulator.agents.scripted.effects import manner_of
 from simulator.agents.scripted.grammar import realise_client
 from simulator.agents.scripted.hearing import hear_therapist, own_channel
+from simulator.agents.scripted.notes import TherapistSaid, note
 from simulator.agents.scripted.traits import drivers_of
 from simulator.errors import UserError
 from simulator.personas.schema import Persona
-from simulator.records.journal_records import Answer
+from simulator.records.journal_records import Answer, Note
 from simulator.records.seeds import Draws
 
 if TYPE_CHECKING:
@@ -31,7 +34,8 @@ class ScriptedClient(DyadAgent):
 
     Its messages carry the planted codes, the state, and under `planted["scripted"]` what a scripted therapist may know
     of it: its manner, the clause or relation that it just told, and at its first turn its name and topic. `goodbye`
-    says whether it takes leave. Hearing a journal again rebuilds it exactly; nothing else is remembered.
+    says whether it takes leave. Hearing a journal again rebuilds it exactly. In a course of several sessions it goes on
+    in the state in which it was left (`weeks`), tells what it has not told yet, notes, lives and decides.
 
     Args:
         seat: the chair, with a persona.
@@ -50,6 +54,9 @@ class ScriptedClient(DyadAgent):
 
     def _begin(self) -> None:
         persona = self.persona
+        self._memory = course_memory(self.seat)
+        state = self._memory.state if self._memory is not None else {}
+        self._beyond = {"support": weeks.usual_support(persona.loneliness), "pull": 0.0, **state}
         self.process = ClientProcess(
             self._drivers,
             manner_of(persona.id),
@@ -57,7 +64,12 @@ class ScriptedClient(DyadAgent):
             len(persona.problem.facts),
             len(persona.problem.sensitive),
             len(persona.identity.people),
+            start=weeks.states_of(state) if state else None,
+            told=int(state.get("told", 0)),
+            told_sensitive=int(state.get("told_sensitive", 0)),
         )
+        self._said = TherapistSaid()
+        self._told: list[str] = []
         self._last = ""
         self._introduced = False
 
@@ -68,11 +80,16 @@ class ScriptedClient(DyadAgent):
             own = own_channel(message)
             self._introduced = self._introduced or "name" in own
             sensitive = bool(own.get("sensitive"))
+            if "told" in own:
+                self._told.append(own["told"])
             self.process.said("told" in own and not sensitive, sensitive)
             return
         self._last = message.to_model_text()
         noise = Draws(self.seat.seed(self._turns)).at(slots.HEARING)
-        self.process.hear(hear_therapist(message), noise)
+        heard = hear_therapist(message)
+        self.process.hear(heard, noise)
+        if self._memory is not None:
+            self._said.take(message, heard)
 
     async def respond(self, turn: int, seed: int) -> TurnMessage:
         process, persona = self.process, self.persona
@@ -103,6 +120,33 @@ class ScriptedClient(DyadAgent):
     async def answer_item(self, instrument: Instrument, item: Item, form: str, seed: int) -> Answer:
         """The client's answer to one item, from its state as it is now."""
         return answer_item(self.persona, self.process.state, instrument, item, form, seed)
+
+    @property
+    def whole_state(self) -> dict[str, float]:
+        """The state with all that goes on from session to session: `support`, `pull`, and how much was told."""
+        process = self.process
+        told = {"told": float(process.told), "told_sensitive": float(process.told_sensitive)}
+        return self._beyond | process.state._asdict() | told
+
+    async def take_notes(self, seed: int) -> Kept:
+        """What it told, what it was promised or given to do, and how it came away."""
+        state, said = self.whole_state, self._said
+        drawn = (said.fostered - said.protected) / max(1, said.turns)
+        state["pull"] = round(min(1.0, max(-1.0, 0.5 * state["pull"] + drawn)), 6)
+        notes: list[Note] = [note("fact", text) for text in dict.fromkeys(self._told)]
+        lighter = self.process.state.distress < 0.45
+        notes.append(note("note", "came away lighter" if lighter else "came away with a weight"))
+        return Kept([*notes, *said.notes()], state)
+
+    def live(self, days: float, happened: Sequence[str], seed: int) -> dict[str, float]:
+        """Move the state over days without a session."""
+        state = weeks.live(self.whole_state, self._drivers, self.persona.loneliness, days, happened, seed)
+        self.process.state, self._beyond = weeks.states_of(state), state
+        return state
+
+    async def decide(self, options: Sequence[str], seed: int) -> Decision:
+        """One of the options, from the state as it is now."""
+        return weeks.decide(options, self.whole_state, seed)
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         await super().on_reset(cancellation_token)

@@ -82,7 +82,8 @@ class HeardTherapist:
 
 @dataclass(slots=True)
 class ClientProcess:
-    """A client in one session. `seed` is the session's seed of the client's role; `manner` as in `effects`."""
+    """A client in one session. `seed` is the session's seed of the client's role; `manner` as in `effects`; `start` the
+    state that it brings from earlier sessions, `told` and `told_sensitive` how much it told in those."""
 
     drivers: Drivers
     manner: int
@@ -90,6 +91,7 @@ class ClientProcess:
     facts: int
     sensitive: int
     people: int
+    start: State | None = None
     state: State = field(init=False)
     strain: float = 0.0
     planned: int = field(init=False)
@@ -103,7 +105,7 @@ class ClientProcess:
     def __post_init__(self) -> None:
         draws = Draws(self.seed)
         noise = (draws.at(slots.FIRST_NOISE[0]), draws.at(slots.FIRST_NOISE[1]), draws.at(slots.FIRST_NOISE[2]))
-        self.state = first_state(self.drivers, noise, settle)
+        self.state = self.start or first_state(self.drivers, noise, settle)
         length = lengths.between(lengths.SESSION_TURNS, draws.at(slots.PLANNED_LENGTH)) * self.drivers.patience
         self.planned = int(min(max(length, lengths.SHORTEST), lengths.LONGEST))
         self._factors = session_factors("client", self.manner, "", self.seed)

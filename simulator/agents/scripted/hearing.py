@@ -8,6 +8,7 @@ question about being human. It is written apart from the coders and must not be 
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from autogen_agentchat.messages import BaseChatMessage
@@ -38,13 +39,19 @@ def own_channel(message: BaseChatMessage) -> dict[str, Any]:
     return _planted(message, "scripted") or _NO
 
 
+def planted_codes(message: BaseChatMessage) -> Sequence[str]:
+    """The dependence-core codes that a turn plants; empty for anyone who plants none."""
+    found: Sequence[str] = (_planted(message, "dependence-core") or _NO).get("present", ())
+    return found
+
+
 def hear_therapist(message: BaseChatMessage) -> HeardTherapist:
     """A therapist turn, from its planted codes or, without them, from its words."""
     annomi = _planted(message, "annomi")
     if annomi is None or annomi.get("main_therapist_behaviour") not in BEHAVIOURS:
         return _overheard(message.to_model_text())
     epitome = _planted(message, "epitome") or _NO
-    present = (_planted(message, "dependence-core") or _NO).get("present", ())
+    present = planted_codes(message)
     own = own_channel(message)
     return HeardTherapist(
         BEHAVIOURS.index(annomi["main_therapist_behaviour"]),

@@ -62,6 +62,8 @@ class Release:
             return dict.fromkeys(("text", "planted", "state"), self._is_source(batch))
         if table == "events":
             return {"payload": self._is_replayed(batch)}
+        if table == "notes":
+            return {"text": self._is_replayed(batch)}
         if table == "administrations":
             licensed = pc.invert(pc.is_in(batch["wording"], value_set=_values(OPEN_WORDINGS)))
             return {"raw_text": pc.or_(licensed, self._is_replayed(batch))}
