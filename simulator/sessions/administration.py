@@ -4,14 +4,14 @@ Every item is asked by itself with a seed of its own. An agent that cannot be as
 reason: there are no silent defaults.
 """
 
+from typing import Self
+
 from autogen_agentchat.agents import BaseChatAgent
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulator.agents.base import Respondent, Seat
-from simulator.errors import UserError
 from simulator.instruments.loading import load_instrument
 from simulator.instruments.schema import Instrument, Moment
-from simulator.instruments.scoring import adaptation
 from simulator.records.journal_records import Administration, Answer
 
 
@@ -22,28 +22,27 @@ class InstrumentChoice(BaseModel):
 
     instrument: str
     form: str = "official"
-    moments: list[Moment] = Field(min_length=1)
+    moments: list[Moment] = []
+    every_days: float | None = Field(default=None, gt=0)
+    """In a course of several sessions: given at simulated days d, 2 d, ..., whether the client still comes or not."""
     respondent: str = "client"
     adapted: bool = False
-    """Given at a moment that its authors do not provide for; the mark stands beside every score."""
+    """Given at a moment or interval that its authors do not provide for; the mark stands beside every score."""
 
-
-def check_choice(choice: InstrumentChoice) -> None:
-    """Refuse what the instrument does not provide for.
-
-    Raises:
-        UserError: no such instrument or form, or a moment at which it may not be given unless it is marked adapted.
-    """
-    instrument = load_instrument(choice.instrument)
-    instrument.form(choice.form)
-    for moment in choice.moments:
-        reason = adaptation(instrument, moment, None)
-        if reason and not choice.adapted:
-            raise UserError(f"instruments: {reason}; set adapted=true to give it all the same, marked")
+    @model_validator(mode="after")
+    def _is_given(self) -> Self:
+        if not self.moments and self.every_days is None:
+            raise ValueError("moments: name at least one moment, or days by every_days")
+        return self
 
 
 async def administer(
-    choice: InstrumentChoice, agent: BaseChatAgent, seat: Seat, moment: Moment, day: float = 0.0
+    choice: InstrumentChoice,
+    agent: BaseChatAgent,
+    seat: Seat,
+    moment: str,
+    day: float = 0.0,
+    session: int | None = None,
 ) -> Administration:
     """Ask every item of an instrument.
 
@@ -51,8 +50,9 @@ async def administer(
         choice: the instrument and its form.
         agent: who answers; missing answers with a reason where the agent cannot be asked.
         seat: the respondent's seat, for the derived seeds.
-        moment: when, within the course.
+        moment: when, within the course: a `Moment`, or a date as `day 28`.
         day: simulated day of the course.
+        session: the session that it is recorded under; the seat's by default.
     """
     instrument: Instrument = load_instrument(choice.instrument)
     answers = []
@@ -64,7 +64,8 @@ async def administer(
             answer = Answer(item.id, missing_reason=f"{type(agent).__name__} cannot be asked")
         answer.seed = seed
         answers.append(answer)
+    place = seat.session if session is None else session
     return Administration(
-        seat.course, seat.session, moment, instrument.name, str(instrument.version), choice.form, instrument.wording,
+        seat.course, place, moment, instrument.name, str(instrument.version), choice.form, instrument.wording,
         choice.respondent, answers, day, choice.adapted,
     )  # fmt: skip

@@ -12,10 +12,11 @@ from typing import Any
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 
 from simulator.agents.base import STIMULUS, Seat
+from simulator.agents.between_sessions import COURSE, Memory
 from simulator.agents.seating import ChairFactory
 from simulator.instruments.schema import Moment
-from simulator.models.handle import SeatedModelClient
 from simulator.models.clients import ModelClients
+from simulator.models.handle import SeatedModelClient
 from simulator.personas.schema import Persona
 from simulator.records.history import Fact, History
 from simulator.records.journal_records import (
@@ -44,11 +45,11 @@ class CourseSpec:
     """Name of the configuration in each chair, by role."""
     persona: Persona | None
     replicate: int
-
     cluster: str | None = None
     """What intervals are clustered by, where it is not the persona."""
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What the plan hands the seats, for instance recorded turns under `replay`."""
+
 
 @dataclass(slots=True)
 class CourseSetting:
@@ -59,9 +60,9 @@ class CourseSetting:
     """Chair factories by (role, configuration's name)."""
     instruments: Sequence[InstrumentChoice]
     drained: Callable[[], bool]
-    persona_roles: frozenset[str] = frozenset({"client"})
     models: ModelClients | None = None
     """The model clients behind the chairs, to be checked before the first course and closed after the last."""
+    persona_roles: frozenset[str] = frozenset({"client"})
     """Roles that know the persona; the others learn of it only what they hear."""
 
 
@@ -84,14 +85,19 @@ async def run_course(
         Drained: the run was asked to stop; what was finished is in the journal.
     """
     history = History(spec.course, list(past))
-
     if "replay" in spec.memory:
         setting = replace(setting, protocol=replaying(setting.protocol, spec.memory["replay"]["turns"]))
+
     def record(fact: CourseRecord) -> None:
         journal(fact)
         if not isinstance(fact, Execution):
             history.facts.append(fact)  # type: ignore[arg-type]
 
+    if setting.protocol.course.several:
+        from simulator.sessions.several import run_several  # which holds its sessions by what stands below
+
+        record(CourseEnded(spec.course, await run_several(spec, setting, history, record)))
+        return
     index = 0
     seated = seat_all(spec, setting, index)
     await administer_all(spec, setting, seated, history, "course_start", index, record)
@@ -121,7 +127,9 @@ async def hold_session(
     history: History,
     index: int,
     record: Callable[[CourseRecord], None],
+    day: float = 0.0,
 ) -> None:
+    """Hold a session, from its first turn or from where the history left it; agents hear again what was said."""
     turns = history.turns(index)
     for role, chair in seated.chairs.items():
         await chair.recall(_told(role, turns, history, index, setting.protocol), _saved(role, turns, history, index))
@@ -135,7 +143,7 @@ async def hold_session(
 
     session = Session(
         spec.course, index, setting.protocol, stimuli, seated.chairs, record, [message_of(turn) for turn in turns],
-        setting.drained, seed, delivered=_delivered(history, index), watch=_watch(spec, setting, index, record),
+        setting.drained, seed, day, delivered=_delivered(history, index), watch=_watch(spec, setting, index, record),
         stopped_by=_stopped_by(history, index, len(turns) - 1),
     )  # fmt: skip
     try:
@@ -159,8 +167,11 @@ def _stopped_by(history: History, index: int, last_turn: int) -> str | None:
     return ended_by_guard(events, last_turn)
 
 
-def _seat_all(spec: CourseSpec, setting: CourseSetting, index: int) -> _SeatedSession:
-    seated = _SeatedSession()
+def seat_all(
+    spec: CourseSpec, setting: CourseSetting, index: int, memories: Mapping[str, Memory] | None = None
+) -> SeatedSession:
+    """Fresh agents in all chairs of a session; in a course of several with what each role remembers."""
+    seated = SeatedSession()
     roles = setting.protocol.roles
     for role in roles:
         seat = Seat(
@@ -171,6 +182,7 @@ def _seat_all(spec: CourseSpec, setting: CourseSetting, index: int) -> _SeatedSe
             session=index,
             persona=spec.persona if role in setting.persona_roles else None,
             condition=spec.condition,
+            memory=spec.memory if memories is None else {**spec.memory, COURSE: memories[role]},
         )
         agent, handles = setting.factories[role, spec.chairs[role]].seat(seat)
         seated.seats[role] = seat
@@ -182,7 +194,6 @@ def _seat_all(spec: CourseSpec, setting: CourseSetting, index: int) -> _SeatedSe
 def _turn_teller(handles: Sequence[SeatedModelClient]) -> Callable[[int, int], None] | None:
     if not handles:
         return None
-            memory=spec.memory if memories is None else {**spec.memory, COURSE: memories[role]},
 
     def tell(turn: int, regeneration: int) -> None:
         for handle in handles:
@@ -233,15 +244,18 @@ async def administer_all(
     moment: Moment,
     index: int,
     record: Callable[[CourseRecord], None],
+    day: float = 0.0,
+    present: Collection[str] | None = None,
 ) -> None:
+    """Give the instruments of a moment that were not given yet, to those who are `present` (by default everyone)."""
     for choice in setting.instruments:
-        if moment not in choice.moments:
+        if moment not in choice.moments or (present is not None and choice.respondent not in present):
             continue
         if history.has_administration(index, moment, choice.instrument, choice.respondent):
             continue
         chair, seat = seated.chairs[choice.respondent], seated.seats[choice.respondent]
         try:
-            administration = await administer(choice, chair.agent, seat, moment)
+            administration = await administer(choice, chair.agent, seat, moment, day, index)
         finally:
             note_calls(spec.course, index, seated, record)
         record(administration)

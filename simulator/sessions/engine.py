@@ -64,20 +64,28 @@ class Chair:
     async def recall(self, told: Sequence[tuple[int, BaseChatMessage]], saved: SavedState | None) -> None:
         """Bring the agent to where the journal left it.
 
-        Our own agents hear everything again; a foreign one gets back what it saved of itself, and hears at its next
-        turn what was said since.
+        Our own agents hear again what was said until their last turn; a foreign one gets back what it saved of itself.
+        Both hear at their next turn what was said since.
 
         Args:
             told: all that this chair heard and said, with the turn at which it did, in order.
             saved: what a foreign agent saved last.
         """
         if isinstance(self.agent, Rebuilt):
-            self.agent.recall([message for _, message in told])
+            own = [place for place, (_, message) in enumerate(told) if _speaker(message) == self.role]
+            heard = own[-1] + 1 if own else 0
+            self.agent.recall([message for _, message in told[:heard]])
+            self._unheard = [message for _, message in told[heard:]]
             return
         if saved is not None:
             await self.agent.load_state(saved.state)
         already = -1 if saved is None else saved.turn
         self._unheard = [message for turn, message in told if turn > already and message.source != self.role]
+
+    def hear_out(self) -> None:
+        """Let an agent of our own hear what was said after its last turn; the session is over."""
+        if isinstance(self.agent, Rebuilt):
+            self.agent.recall(self.take_unheard())
 
     async def speak(self, turn: int) -> TurnMessage:
         """The agent's next contribution.
@@ -125,6 +133,10 @@ class Chair:
             return message
         text = message.to_model_text()
         return TurnMessage(content=text, source=self.role, turn=turn, role=self.role, regeneration=regeneration)
+
+
+def _speaker(message: BaseChatMessage) -> str:
+    return message.role if isinstance(message, TurnMessage) else message.source
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from simulator.errors import nearest
 from simulator.resources import resource_root
 from simulator.sessions.guard_policy import GuardPolicy
+from simulator.sessions.schedule import CourseProtocol
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -61,6 +62,8 @@ class SessionProtocol(_Config):
     end_on_goodbye: bool = True
     goodbye_loop: Annotated[int, Field(ge=2)] = 4
     """This many goodbyes in a row end a session in which goodbyes alone do not."""
+    course: CourseProtocol = CourseProtocol()
+    """How many sessions a client has with a therapist, and what lies between them (docs/courses.md)."""
     guards: GuardPolicy = GuardPolicy()
     """What is done when a language model steps out of its part (docs/guards.md)."""
     stimuli: dict[Name, Stimulus] = {}

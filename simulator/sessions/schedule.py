@@ -7,6 +7,7 @@ things fall on one day, questionnaires come first, then the week, then the sessi
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from typing import Annotated, Literal
 
@@ -119,7 +120,7 @@ def check_schedule(choices: Sequence[InstrumentChoice], course: CourseProtocol) 
             other for other in choices if (other.instrument, other.respondent) == (choice.instrument, choice.respondent)
         ]
         days = sorted(day for other in same for day in _days_of(other, course))
-        gap = min((later - earlier for earlier, later in zip(days, days[1:], strict=False)), default=None)
+        gap = min((later - earlier for earlier, later in pairwise(days)), default=None)
         reason = adaptation(instrument, moments[0], gap)
         if reason and not choice.adapted:
             raise UserError(f"instruments: {reason}; give it less often, or set adapted=true to have its scores marked")

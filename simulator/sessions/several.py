@@ -122,9 +122,9 @@ class _Course:
             if await self._comes(step):
                 await self._hold(step.day)
         elif self._protocol.decisions:
-            if self.status == IN_COURSE and self._protocol.extra_sessions:
-                if await self._decide("between", step) == "extra_session":
-                    await self._hold(step.day)
+            may_come = self.status == IN_COURSE and self._protocol.extra_sessions
+            if may_come and await self._decide("between", step) == "extra_session":
+                await self._hold(step.day)
             self._happened.append(await self._decide("outside", step))
 
     async def _comes(self, step: Step) -> bool:

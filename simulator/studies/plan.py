@@ -146,12 +146,14 @@ def make_plan(config: StudyConfig) -> Plan:
         UserError: a file or a chair's configuration is wrong.
     """
     roles = config.session.roles
-    protocol = config.session.model_dump(mode="json", exclude={"arms", "stimuli", "guards"})
+    protocol = config.session.model_dump(mode="json", exclude={"arms", "stimuli", "guards", "course"})
+    if config.session.course.several:
+        protocol["course"] = config.session.course.model_dump(mode="json")
     if config.session.guards.acting:  # a guard that only records changes nothing that is said
         protocol["guards"] = config.session.guards.acting
+    counted = {role: {name: counted_option(config, role, name) for name in config.options[role]} for role in roles}
     conditions = []
     for names in itertools.product(*(config.options[role] for role in roles)):
-    counted = {role: {name: counted_option(config, role, name) for name in config.options[role]} for role in roles}
         chairs = dict(zip(roles, names, strict=True))
         for arm, stimuli in config.session.arms.items():
             content = {

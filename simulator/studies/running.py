@@ -17,10 +17,11 @@ from simulator.instruments.loading import load_instrument
 from simulator.instruments.schema import Instrument
 from simulator.models.clients import ModelClients
 from simulator.sessions.course import CourseSetting
+from simulator.sessions.schedule import check_schedule
 from simulator.store.compaction import compact_unit, finish_compaction, units_of, write_personas
 from simulator.store.runs import RUN_FILE, RunFolder, create_run, extend_run, open_run
-from simulator.studies.config import StudyConfig, parse_config
 from simulator.studies.chairs import seated_option
+from simulator.studies.config import StudyConfig, parse_config
 from simulator.studies.identity import code_version, difference, identity_components, identity_of
 from simulator.studies.plan import Plan, make_plan
 from simulator.studies.rows import course_rows, persona_rows
@@ -176,18 +177,23 @@ def run_study(
 
 
 def _setting(config: StudyConfig) -> CourseSetting:
-    factories = {
     models = ModelClients()
+    factories = {
         (role, name): ChairFactory(role, name, seated_option(config, role, name), models)
         for role, options in config.options.items()
         if role in config.session.roles
         for name in options
     }
+    for (role, name), factory in factories.items():
+        if not factory.holds_sessions and not config.session.course.several:
+            raise UserError(
+                f"{role}.{name}: a waiting list needs a course with a clock; set session=course or "
+                "session.course.sessions to 2 or more"
+            )
     return CourseSetting(config.session, factories, list(config.instruments.values()), lambda: False, models)
 
 
 def _instruments(config: StudyConfig) -> dict[str, Instrument]:
-    for choice in config.instruments.values():
-        check_choice(choice)
+    check_schedule(list(config.instruments.values()), config.session.course)
     chosen = [load_instrument(choice.instrument) for choice in config.instruments.values()]
     return {instrument.name: instrument for instrument in chosen}
