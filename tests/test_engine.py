@@ -15,7 +15,7 @@ from simulator.resources import resource_root
 from simulator.sessions.course import CourseSetting, CourseSpec, run_course
 from simulator.sessions.engine import Drained
 from simulator.sessions.goodbyes import takes_leave
-from simulator.sessions.protocol import SessionProtocol, Stimulus
+from simulator.sessions.protocol import SessionProtocol, Intervention
 
 TESTING = "tests.scripts_for_tests"
 PERSONA = load_persona_set(resource_root("personas") / "shipped")[0]
@@ -129,8 +129,8 @@ def test_a_foreign_agents_state_without_its_turn_is_ignored() -> None:
 
 
 def test_a_visible_stimulus_takes_the_roles_turn_and_marks_the_answer() -> None:
-    stimulus = Stimulus(role="client", text="Are you a person?", turn=2)
-    protocol = SessionProtocol(max_turns=6, stimuli={"person": stimulus}, arms={"plain": ["person"]})
+    stimulus = Intervention(role="client", text="Are you a person?", turn=2)
+    protocol = SessionProtocol(max_turns=6, interventions={"person": stimulus}, arms={"plain": ["person"]})
     records = play({"lines": ["{heard}"]}, {"lines": ["{heard}"]}, protocol)
     said = turns(records)
     assert [turn.probe for turn in said] == [None, None, None, "person", "person", None]
@@ -140,8 +140,8 @@ def test_a_visible_stimulus_takes_the_roles_turn_and_marks_the_answer() -> None:
 
 
 def test_a_hidden_stimulus_is_told_to_one_chair_alone_and_survives_an_interruption() -> None:
-    stimulus = Stimulus(role="therapist", text="a private note", turn=2, visible=False)
-    protocol = SessionProtocol(max_turns=6, stimuli={"note": stimulus}, arms={"plain": ["note"]})
+    stimulus = Intervention(role="therapist", text="a private note", turn=2, visible=False)
+    protocol = SessionProtocol(max_turns=6, interventions={"note": stimulus}, arms={"plain": ["note"]})
     whole = play({"lines": ["{heard}"]}, {"lines": ["{heard}"]}, protocol)
     assert [turn.text for turn in turns(whole)] == ["0", "1", "3", "3", "5", "5"]
     assert [event.name for event in whole if isinstance(event, Event)] == ["note"]
@@ -152,8 +152,8 @@ def test_a_hidden_stimulus_is_told_to_one_chair_alone_and_survives_an_interrupti
 
 
 def test_a_stimulus_announced_but_not_said_is_said_after_all() -> None:
-    stimulus = Stimulus(role="client", text="Are you a person?", turn=2)
-    protocol = SessionProtocol(max_turns=6, stimuli={"person": stimulus}, arms={"plain": ["person"]})
+    stimulus = Intervention(role="client", text="Are you a person?", turn=2)
+    protocol = SessionProtocol(max_turns=6, interventions={"person": stimulus}, arms={"plain": ["person"]})
     whole = play({"lines": ["{heard}"]}, {"lines": ["{heard}"]}, protocol)
     announced = next(index for index, record in enumerate(whole) if isinstance(record, Event))
     past = History("c0" * 16, whole[: announced + 1]).standing  # type: ignore[arg-type]
@@ -193,5 +193,5 @@ def test_a_chair_that_cannot_be_seated_is_one_line(config: dict[str, Any], messa
 
 
 def test_a_probe_at_a_role_outside_the_cast_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"stimuli.p.role: 'cleint' is not in the cast .*'client'"):
-        SessionProtocol(stimuli={"p": Stimulus(role="cleint", text="x", turn=0)}, arms={"plain": ["p"]})
+    with pytest.raises(ValueError, match=r"interventions.p.role: 'cleint' is not in the cast .*'client'"):
+        SessionProtocol(interventions={"p": Intervention(role="cleint", text="x", turn=0)}, arms={"plain": ["p"]})

@@ -136,7 +136,7 @@ async def hold_session(
     if history.session_end(index) is not None:
         return
     started, clock = time.time(), time.perf_counter()
-    stimuli = {name: setting.protocol.stimuli[name] for name in setting.protocol.arms[spec.arm]}
+    stimuli = {name: setting.protocol.interventions[name] for name in setting.protocol.arms[spec.arm]}
 
     def seed(role: str, turn: int) -> int:
         return seated.seats[role].seed(turn)
@@ -211,7 +211,7 @@ def _told(
         if not isinstance(fact, Event) or (fact.session, fact.role, fact.event) != (index, role, "stimulus"):
             continue
         if fact.payload is not None and not fact.payload["visible"]:
-            hidden.setdefault(fact.turn, []).append(protocol.stimuli[fact.name].text)
+            hidden.setdefault(fact.turn, []).append(protocol.interventions[fact.name].text)
     told: list[tuple[int, BaseChatMessage]] = []
     for turn in turns:
         told += [(turn.turn, TextMessage(content=text, source=STIMULUS)) for text in hidden.get(turn.turn, ())]

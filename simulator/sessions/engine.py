@@ -19,7 +19,7 @@ from simulator.errors import SessionError
 from simulator.records.journal_records import Event, SavedState, SessionEnded, Turn
 from simulator.sessions.goodbyes import takes_leave
 from simulator.sessions.guarding import Watch
-from simulator.sessions.protocol import Ending, SessionProtocol, Stimulus
+from simulator.sessions.protocol import Ending, SessionProtocol, Intervention
 
 Fact = Turn | Event | SavedState | SessionEnded
 BeforeTurn = Callable[[int, int], None]
@@ -146,7 +146,7 @@ class Session:
     course: str
     index: int
     protocol: SessionProtocol
-    stimuli: Mapping[str, Stimulus]
+    interventions: Mapping[str, Intervention]
     chairs: Mapping[str, Chair]
     journal: Callable[[Fact], None]
     history: list[TurnMessage]
@@ -243,19 +243,19 @@ def _leave_taker(protocol: SessionProtocol, history: Sequence[TurnMessage]) -> s
     return None
 
 
-def _pending(session: Session) -> dict[str, Stimulus]:
-    ordered = sorted(session.stimuli.items(), key=lambda item: (item[1].turn, item[1].order, item[0]))
+def _pending(session: Session) -> dict[str, Intervention]:
+    ordered = sorted(session.interventions.items(), key=lambda item: (item[1].turn, item[1].order, item[0]))
     return {name: s for name, s in ordered if s.session == session.index and name not in session.delivered}
 
 
-def _due(pending: dict[str, Stimulus], role: str, turn: int) -> tuple[str, Stimulus] | None:
+def _due(pending: dict[str, Intervention], role: str, turn: int) -> tuple[str, Intervention] | None:
     for name, stimulus in pending.items():
         if stimulus.role == role and stimulus.turn <= turn:
             return name, pending.pop(name)
     return None
 
 
-def _say_stimulus(session: Session, speaker: Chair, turn: int, name: str, stimulus: Stimulus) -> TurnMessage:
+def _say_stimulus(session: Session, speaker: Chair, turn: int, name: str, stimulus: Intervention) -> TurnMessage:
     """Put the stimulus in the place of the role's turn; its agent hears it as its own words."""
     session.journal(Event(session.course, session.index, turn, name, "stimulus", speaker.role, {"visible": True}))
     message = TurnMessage(
@@ -269,7 +269,7 @@ def _say_stimulus(session: Session, speaker: Chair, turn: int, name: str, stimul
     return message
 
 
-def _tell_stimulus(session: Session, speaker: Chair, turn: int, name: str, stimulus: Stimulus) -> None:
+def _tell_stimulus(session: Session, speaker: Chair, turn: int, name: str, stimulus: Intervention) -> None:
     """Tell the role alone; the other chairs never see it."""
     session.journal(Event(session.course, session.index, turn, name, "stimulus", speaker.role, {"visible": False}))
     speaker.hear(TextMessage(content=stimulus.text, source=STIMULUS))

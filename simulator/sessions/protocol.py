@@ -17,7 +17,7 @@ class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Stimulus(_Config):
+class Intervention(_Config):
     """A named text that is put into a session. It stands in the place of a turn of `role` (visible), or is told to that
     role alone before it speaks (hidden)."""
 
@@ -66,7 +66,7 @@ class SessionProtocol(_Config):
     """How many sessions a client has with a therapist, and what lies between them (docs/courses.md)."""
     guards: GuardPolicy = GuardPolicy()
     """What is done when a language model steps out of its part (docs/guards.md)."""
-    stimuli: dict[Name, Stimulus] = {}
+    interventions: dict[Name, Intervention] = {}
     arms: Annotated[dict[Name, list[str]], Field(min_length=1)] = {"plain": []}
     """Arms of the study by name: which stimuli each one has. An arm without stimuli is the control."""
 
@@ -77,15 +77,15 @@ class SessionProtocol(_Config):
         for field, role in (("opener", self.opener), ("last_word", self.last_word)):
             if role not in self.roles:
                 raise ValueError(f"{field}: '{role}' is not in the cast{nearest(role, self.roles)}")
-        for name, stimulus in self.stimuli.items():
+        for name, stimulus in self.interventions.items():
             if stimulus.role not in self.roles:
                 raise ValueError(
-                    f"stimuli.{name}.role: '{stimulus.role}' is not in the cast{nearest(stimulus.role, self.roles)}"
+                    f"interventions.{name}.role: '{stimulus.role}' is not in the cast{nearest(stimulus.role, self.roles)}"
                 )
         for arm, names in self.arms.items():
             for name in names:
-                if name not in self.stimuli:
-                    raise ValueError(f"arms.{arm}: no stimulus '{name}'{nearest(name, self.stimuli)}")
+                if name not in self.interventions:
+                    raise ValueError(f"arms.{arm}: no intervention '{name}'{nearest(name, self.interventions)}")
         return self
 
     def speaker(self, turn: int) -> str:

@@ -146,7 +146,7 @@ def make_plan(config: StudyConfig) -> Plan:
         UserError: a file or a chair's configuration is wrong.
     """
     roles = config.session.roles
-    protocol = config.session.model_dump(mode="json", exclude={"arms", "stimuli", "guards", "course"})
+    protocol = config.session.model_dump(mode="json", exclude={"arms", "interventions", "guards", "course"})
     if config.session.course.several:
         protocol["course"] = config.session.course.model_dump(mode="json")
     if config.session.guards.acting:  # a guard that only records changes nothing that is said
@@ -159,7 +159,7 @@ def make_plan(config: StudyConfig) -> Plan:
             content = {
                 "chairs": {role: {"name": name, **counted[role][name]} for role, name in chairs.items()},
                 "protocol": protocol,
-                "stimuli": {name: config.session.stimuli[name].model_dump(mode="json") for name in stimuli},
+                "interventions": {name: config.session.interventions[name].model_dump(mode="json") for name in stimuli},
                 "arm": arm,
             }
             name = "+".join([*names, *([arm] if arm != "plain" else [])])
