@@ -15,7 +15,7 @@ from simulator.resources import resource_root
 from simulator.sessions.course import CourseSetting, CourseSpec, run_course
 from simulator.sessions.engine import Drained
 from simulator.sessions.goodbyes import takes_leave
-from simulator.sessions.protocol import SessionProtocol, Intervention
+from simulator.sessions.protocol import Intervention, SessionProtocol
 
 TESTING = "tests.scripts_for_tests"
 PERSONA = load_persona_set(resource_root("personas") / "shipped")[0]

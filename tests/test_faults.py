@@ -11,12 +11,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.studies_for_tests import parquet_bytes, small
 
 from simulator.errors import UserError
 from simulator.store.histories import read_shard
 from simulator.studies.composing import compose
 from simulator.studies.running import run_study
+from tests.studies_for_tests import parquet_bytes, small
 
 ROOT = Path(__file__).parent.parent
 

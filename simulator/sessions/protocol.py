@@ -80,7 +80,8 @@ class SessionProtocol(_Config):
         for name, stimulus in self.interventions.items():
             if stimulus.role not in self.roles:
                 raise ValueError(
-                    f"interventions.{name}.role: '{stimulus.role}' is not in the cast{nearest(stimulus.role, self.roles)}"
+                    f"interventions.{name}.role: '{stimulus.role}' is not in the cast"
+                    f"{nearest(stimulus.role, self.roles)}"
                 )
         for arm, names in self.arms.items():
             for name in names:
