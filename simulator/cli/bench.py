@@ -10,6 +10,7 @@ from simulator.cli.output import show
 from simulator.errors import UserError, nearest
 
 BENCHMARKS = {
+    "guards": ("guards", "precision and recall of the guards on labelled turns, and false alarms among people's"),
     "http": ("http_layer", "CPU and memory per turn of sessions on a model server, beside a bare loop and AutoGen"),
 }
 """Benchmarks by name: the module of `benchmarks/` with `main(arguments) -> exit code`, and what it measures."""

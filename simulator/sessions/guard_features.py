@@ -7,19 +7,18 @@ and 0.1 % of clients'; four words for oneself and none for the other in 28.3 % o
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 WORD = re.compile(r"[\w']+")
-_FIRST = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|my|mine|myself)\b", re.IGNORECASE)
-_SECOND = re.compile(r"\b(?:you|you're|you've|you'd|you'll|your|yours|yourself)\b", re.IGNORECASE)
+_FIRST = frozenset(("i", "i'm", "i've", "i'd", "i'll", "me", "my", "mine", "myself"))
+_SECOND = frozenset(("you", "you're", "you've", "you'd", "you'll", "your", "yours", "yourself"))
 _GLOW = re.compile(
-    r"\b(?:wonderful\w*|confiden\w+|positiv\w+|journey|grateful|gratitude|empower\w*|compassion\w*"
-    r"|validated|growth|resilien\w+|strength\w*|self-(?:love|care|compassion)|support(?:ive|ed)?|insight\w*|healthy|inspir\w+|joy\w*|thriv\w+|hopeful"
-    r"|uplift\w*|motivated|blessed|embrac\w+|healing|peaceful|balanced)\b",
+    r"\b(?:wonderful\w*|confiden\w+|positiv\w+|journey|grateful|gratitude|empower\w*|compassion\w*|validated|growth"
+    r"|resilien\w+|strength\w*|self-(?:love|care|compassion)|support(?:ive|ed)?|insight\w*|healthy|inspir\w+|joy\w*"
+    r"|thriv\w+|hopeful|uplift\w*|motivated|blessed|embrac\w+|healing|peaceful|balanced)\b",
     re.IGNORECASE,
 )
 _SHADE = re.compile(r"\b(?:not|no|never|nobody|nothing|but|if|\w+n't|hate|sure)\b|\.\.\.", re.IGNORECASE)
-
-
 _ABOUT_LIFE = re.compile(
     r"\byou(?:'re|'ve| are| have| were)? (?:\w+ )?(?:feel|feeling|felt|want|wanted|think|thinking|worried|notice"
     r"|noticed|struggl\w+|tried|need|care|cope|coping|see|having|dealing|sleep\w*)\b|\byour\b",
@@ -32,16 +31,17 @@ _QUESTION = re.compile(
 )
 _YOU_KNOW = re.compile(r"\byou know\b", re.IGNORECASE)
 _OF_MACHINES = re.compile(r"\b(?:ai|human|person|machine|computer|program|robot|bot|model)\b", re.IGNORECASE)
-FEWESTWORDS = 8
+FEWEST_WORDS = 8
 """Shorter turns say too little about who speaks."""
 
 
+@lru_cache(maxsize=64)
 def _persons(text: str) -> tuple[int, int]:
-    """How often a turn of at least `FEWESTWORDS` words speaks of (oneself, the other); (-1, -1) for a shorter one."""
-    plain = _YOU_KNOW.sub(" ", text)
-    if len(WORD.findall(plain)) < FEWESTWORDS:
+    """How often a turn of at least `FEWEST_WORDS` words speaks of (oneself, the other); (-1, -1) for a shorter one."""
+    words = WORD.findall(_YOU_KNOW.sub(" ", text).lower())
+    if len(words) < FEWEST_WORDS:
         return -1, -1
-    return len(_FIRST.findall(plain)), len(_SECOND.findall(plain))
+    return sum(word in _FIRST for word in words), sum(word in _SECOND for word in words)
 
 
 def _of_the_other(text: str, least: int = 3) -> str | None:

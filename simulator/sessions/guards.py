@@ -90,17 +90,43 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class _Compiled(NamedTuple):
+    guard: str
     rule: Rule
     find: Callable[[str], str | None]
 
 
+_BEGINNING = 4
+"""Letters of a hint's longest word by which it is looked up."""
+
+
+class RuleBook:
+    """The rules, with an index of their hints: only the rules whose hints may stand in a turn are tried on it."""
+
+    def __init__(self, rules: dict[str, list[Rule]]) -> None:
+        flags = re.IGNORECASE | re.MULTILINE | re.DOTALL
+        self.rules = [_Compiled(guard, rule, _finder(rule, flags)) for guard, group in rules.items() for rule in group]
+        self._by_word: dict[str, list[tuple[str, int]]] = {}
+        self._short: list[tuple[str, int]] = []
+        for place, (_, rule, _) in enumerate(self.rules):
+            for hint in rule.hints:
+                longest = max(WORD.findall(hint) or [""], key=len)[:_BEGINNING]
+                into = self._short if len(longest) < _BEGINNING else self._by_word.setdefault(longest, [])
+                into.append((hint, place))
+
+    def candidates(self, lowered: str) -> list[_Compiled]:
+        """The rules of which a hint stands in a text, in the order of the file. A hint begins where a word begins."""
+        beginnings = {word[:_BEGINNING] for word in WORD.findall(lowered)}
+        places = {place for hint, place in self._short if hint in lowered}
+        for beginning in beginnings & self._by_word.keys():
+            places.update(place for hint, place in self._by_word[beginning] if hint in lowered)
+        return [self.rules[place] for place in sorted(places)]
+
+
 @lru_cache(maxsize=1)
-def load_rules() -> dict[str, list[_Compiled]]:
-    """The rules by guard, compiled once per process."""
+def load_rules() -> RuleBook:
+    """The rules, compiled once per process."""
     document = yaml.safe_load((Path(__file__).parent / "guard_rules.yaml").read_text(encoding="utf-8"))
-    rules = msgspec.convert(document, dict[str, list[Rule]])
-    flags = re.IGNORECASE | re.MULTILINE | re.DOTALL
-    return {guard: [_Compiled(rule, _finder(rule, flags)) for rule in group] for guard, group in rules.items()}
+    return RuleBook(msgspec.convert(document, dict[str, list[Rule]]))
 
 
 def _finder(rule: Rule, flags: re.RegexFlag) -> Callable[[str], str | None]:
@@ -118,34 +144,29 @@ def _finder(rule: Rule, flags: re.RegexFlag) -> Callable[[str], str | None]:
 def look(text: str, given: Circumstances, guards: Sequence[str] = GUARDS) -> list[Finding]:
     """What the guards find in a turn, in the order of `GUARDS`; usually nothing."""
     plain = text.replace("’", "'").replace("“", '"').replace("”", '"')
-    lowered = plain.lower()
     forms = {"text": plain}
-    found = []
-    for guard in guards:
-        if guard == "goodbye_loop":
-            if repeats_goodbye(plain, given.role, given.earlier):
-                found.append(Finding(guard, ("takes leave again",), text[:200]))
+    hits: dict[str, list[tuple[str, str, int]]] = {}
+    for guard, rule, find in load_rules().candidates(plain.lower()):
+        if guard not in guards or not rule.holds(given):
             continue
-        weight, names, evidence = 0, [], []
-        for rule, find in load_rules()[guard]:
-            if not any(hint in lowered for hint in rule.hints) or not rule.holds(given):
-                continue
-            if rule.searches not in forms:
-                forms[rule.searches] = own_speech(plain) if rule.searches == "speech" else _QUOTED.sub(" ", plain)
-            match = find(forms[rule.searches])
-            if match is not None:
-                weight += rule.weight
-                names.append(rule.name)
-                evidence.append(match)
-        if guard == "prompt_echo" and given.instructions:
-            shared = shared_run(plain, given.instructions)
-            if shared:
-                weight += FIRES_AT
-                names.append("shared words")
-                evidence.append(shared)
-        if weight >= FIRES_AT:
-            found.append(Finding(guard, tuple(names), " | ".join(evidence)[:300]))
-    return found
+        if rule.searches not in forms:
+            forms[rule.searches] = own_speech(plain) if rule.searches == "speech" else _QUOTED.sub(" ", plain)
+        match = find(forms[rule.searches])
+        if match is not None:
+            hits.setdefault(guard, []).append((rule.name, match, rule.weight))
+    if "prompt_echo" in guards and given.instructions:
+        shared = shared_run(plain, given.instructions)
+        if shared:
+            hits.setdefault("prompt_echo", []).append(("shared words", shared, FIRES_AT))
+    if "goodbye_loop" in guards and repeats_goodbye(plain, given.role, given.earlier):
+        hits["goodbye_loop"] = [("takes leave again", plain[:200], FIRES_AT)]
+    return [
+        Finding(
+            guard, tuple(name for name, _, _ in hits[guard]), " | ".join(match for _, match, _ in hits[guard])[:300]
+        )
+        for guard in GUARDS
+        if guard in hits and sum(weight for _, _, weight in hits[guard]) >= FIRES_AT
+    ]
 
 
 _QUOTED = re.compile(r"\"[^\"]{2,}\"|(?<![\w'])'(?=\w)[^\"]{2,}?(?<=[\w.,!?])'(?!\w)")
