@@ -98,6 +98,14 @@ def test_options_that_are_not_returned_are_bounded_and_not_zero() -> None:
     assert choice.expected == pytest.approx((0.3 + 0.04 + 0.06) / 0.94)
 
 
+def test_what_is_not_returned_makes_no_answer() -> None:
+    """A flat distribution over the whole vocabulary, of which the server returns a few tokens, is no answer."""
+    choice, _ = ask(first_token(the=0.0005, a=0.0004, of=0.0003), options=SCALE)
+    assert choice.value is None and choice.missing_reason is not None and (choice.outside or 0) > 0.998
+    assert choice.mass == pytest.approx(dict.fromkeys("0123", 0.0003))
+    assert choice.bounds == pytest.approx(dict.fromkeys("0123", 0.9988))
+
+
 @given(st.lists(st.floats(0.001, 1.0), min_size=2, max_size=6), st.integers(0, 2**53 - 1))
 def test_masses_and_outside_add_up_to_one(weights: list[float], seed: int) -> None:
     import msgspec

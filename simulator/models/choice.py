@@ -8,10 +8,11 @@ always sum to one and hide that the model meant to say something else.
    label, or when it begins with the label and what follows is neither letter nor digit (`A`, ` A`, `A.`). Case counts:
    `a` is a word, `A` a label. A token that could begin two labels counts for neither. An option's mass is the sum over
    all such tokens: one answer is spread over several spellings.
-2. *What the server does not return.* Mass beyond the returned tokens is shared equally between the options of which no
-   token was returned and the outside; the whole of it is each such option's upper bound.
-3. *A forced answer is no answer.* Mass outside the options is stored. Where the options together hold less than a
-   stated share, the value is missing with that reason.
+2. *What the server does not return.* An option of which no token was returned is given the mass of the least likely
+   returned token (each of its own is less likely), but no more than an equal share of what was not returned; its upper
+   bound is all of that. What then remains counts as outside.
+3. *A forced answer is no answer.* Mass outside the options is stored. Where the tokens that were returned for the
+   options hold less than a stated share together, the value is missing with that reason.
 4. *Order.* Labels are given to options in an order that the seed decides, or masses are averaged over the given order
    and its reverse.
 5. *Without log-probabilities*: the share of k free samples with its error, or one request held to the labels, which is
@@ -201,13 +202,15 @@ class _Asking:
 
 @dataclass(slots=True)
 class _Masses:
-    """Mass by label, the labels of which no token was returned, and the mass of what was not returned."""
+    """Mass by label of which tokens were returned, of everything that was not returned, and of the least likely
+    token."""
 
     seen: dict[str, float]
     unseen: float
+    least: float
 
     def mass(self, labels: Sequence[str]) -> dict[str, float]:
-        share = self.unseen / (1 + sum(label not in self.seen for label in labels))
+        share = min(self.least, self.unseen / (1 + sum(label not in self.seen for label in labels)))
         return {label: self.seen.get(label, share) for label in labels}
 
 
@@ -253,7 +256,8 @@ def _first_token(answer: Completion, labels: Sequence[str]) -> _Masses | None:
         begun = [label for label in labels if begins(token, label)]
         if len(begun) == 1:
             seen[begun[0]] = seen.get(begun[0], 0.0) + math.exp(logprob) / max(1.0, total)
-    return _Masses(seen, max(0.0, 1.0 - total))
+    least = min(math.exp(logprob) for _, logprob in returned)
+    return _Masses(seen, max(0.0, 1.0 - total), least)
 
 
 def _weighed(asking: _Asking, masses: list[_Masses], seed: int, least_share: float, text: str) -> Choice:
@@ -266,7 +270,8 @@ def _weighed(asking: _Asking, masses: list[_Masses], seed: int, least_share: flo
             if label not in one.seen:
                 bounds[option.value] = max(bounds.get(option.value, 0.0), one.unseen)
     choice = Choice(None, "logprobs", mass=mass, bounds=bounds, raw_text=text, orders=asking.values)
-    return _concluded(choice, asking.orders[0], seed, least_share)
+    held = math.fsum(mass for one in masses for mass in one.seen.values()) / len(masses)
+    return _concluded(choice, held, asking.orders[0], seed, least_share)
 
 
 def _counted(
@@ -281,7 +286,7 @@ def _counted(
     choice = Choice(None, "samples", raw_text=_texts(answers), orders=asking.values)
     choice.mass = {value: count / drawn for value, count in counts.items()}
     choice.errors = {value: _jeffreys(count, drawn) for value, count in counts.items()}
-    return _concluded(choice, asking.orders[0], seed, least_share)
+    return _concluded(choice, sum(counts.values()) / drawn, asking.orders[0], seed, least_share)
 
 
 def _single(asking: _Asking, answer: Completion) -> Choice:
@@ -297,14 +302,14 @@ def _single(asking: _Asking, answer: Completion) -> Choice:
     )
 
 
-def _concluded(choice: Choice, options: Sequence[Option], seed: int, least_share: float) -> Choice:
-    """Fill in what follows from the masses."""
-    held = math.fsum(choice.mass.values())
-    choice.outside = max(0.0, 1.0 - held)
-    if held < least_share or held <= 0.0:
+def _concluded(choice: Choice, held: float, options: Sequence[Option], seed: int, least_share: float) -> Choice:
+    """Fill in what follows from the masses, of which the options surely hold `held`."""
+    total = math.fsum(choice.mass.values())
+    choice.outside = max(0.0, 1.0 - total)
+    if held < least_share or total <= 0.0:
         choice.missing_reason = f"the options hold {held:.2f} of the probability, less than {least_share:g}"
         return choice
-    choice.probabilities = {value: mass / held for value, mass in choice.mass.items()}
+    choice.probabilities = {value: mass / total for value, mass in choice.mass.items()}
     values = list(choice.probabilities)
     cumulative = list(accumulate(choice.probabilities.values()))
     choice.value = Draws(turn_seed(seed, 0, "choice", "value")).weighted(values, cumulative)
