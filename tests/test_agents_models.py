@@ -1,14 +1,13 @@
 """Agents on models: prompts that hold for every persona, requests laid out for caching, state that is journalled."""
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from autogen_agentchat.messages import TextMessage
-from tests import models_for_tests
-from tests.models_for_tests import ASKED, Answering
 
 import simulator.studies.scheduler as scheduler
 from simulator.agents.base import STIMULUS, Seat, TurnMessage
@@ -31,6 +30,8 @@ from simulator.personas.schema import Persona
 from simulator.resources import resource_root
 from simulator.studies.composing import compose
 from simulator.studies.running import run_study
+from tests import models_for_tests
+from tests.models_for_tests import ASKED, Answering
 
 PERSONAS = load_persona_set(resource_root("personas") / "shipped")
 CLIENTS: dict[str, Any] = {
@@ -105,7 +106,7 @@ def test_an_undefined_variable_is_an_error_and_so_is_a_missing_block(tmp_path: P
         seated(StaticClient, PERSONAS[0], prompt=str(own))
     other = tmp_path / "other.jinja"
     other.write_text(own.read_text() + "{% block reminder %}x{% endblock %}")
-    with pytest.raises(UserError, match="other.jinja: block 'system': 'nobody' is undefined"):
+    with pytest.raises(UserError, match=r"other\.jinja: block 'system': 'nobody' is undefined"):
         seated(StaticClient, PERSONAS[0], prompt=str(other))
     with pytest.raises(UserError, match=r"no shipped prompt 'statik' \(did you mean 'static'\?\)"):
         seated(StaticClient, PERSONAS[0], prompt="statik")
@@ -195,7 +196,7 @@ def test_pushing_makes_resistant_clients_fall_back_and_good_turns_move_them_slow
 def test_the_evolving_state_moves_by_bounded_steps() -> None:
     client = seated(EvolvingClient, PERSONAS[3])
     states = [turn.state or {} for turn in talk(client, *["Go on."] * 10)]
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in pairwise(states):
         assert all(abs(before[name] - after[name]) <= client.step / 10 + 1e-9 for name in MEANINGS)
 
 
