@@ -110,6 +110,11 @@ def test_turns_of_one_role_in_a_row_are_one_and_the_session_ends_with_an_answer_
 def test_nothing_to_replay_is_one_line(tmp_path: Path, recorded: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         replay(tmp_path / "run", tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"client\.static: replay\.run is set and this client has its own words"):
+        replay(tmp_path / "run", recorded, "client=[static]")
+    assistant = "+therapist.a={_target_: autogen_agentchat.agents.AssistantAgent}"
+    with pytest.raises(UserError, match=r"therapist\.a: only Dyad's own agents can be told what was really said"):
+        replay(tmp_path / "run", recorded, "therapist=[]", assistant)
     with pytest.raises(UserError, match=r"there is nothing to replay; name a run or an import as replay\.run=FOLDER"):
         run_study(compose("client=[replay]", "therapist=[cbt]", "personas.limit=1", f"out={tmp_path / 'none'}"))
 

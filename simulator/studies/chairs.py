@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from simulator.agents.base import DyadAgent
+from simulator.agents.clients.replay import ReplayClient
 from simulator.errors import UserError
 from simulator.locate import locate
 from simulator.models.openai import OpenAIServerClient
@@ -90,6 +92,29 @@ def counted_model(model: Mapping[str, Any], where: str) -> dict[str, Any]:
         }
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def check_replay(config: StudyConfig) -> None:
+    """Refuse a replay in which nobody says the recorded turns, or somebody cannot be held to the recorded history.
+
+    Raises:
+        UserError: in one line.
+    """
+    for name, option in config.client.items():
+        if not _is_a(option, ReplayClient, f"client.{name}"):
+            raise UserError(f"client.{name}: replay.run is set and this client has its own words; add client=[replay]")
+    if config.replay.history == "own":
+        return
+    for name, option in config.therapist.items():
+        if not _is_a(option, DyadAgent, f"therapist.{name}"):
+            raise UserError(
+                f"therapist.{name}: only Dyad's own agents can be told what was really said; add replay.history=own"
+            )
+
+
+def _is_a(option: Mapping[str, Any], kind: type, where: str) -> bool:
+    target = locate(str(option.get("_target_", "")), where)
+    return isinstance(target, type) and issubclass(target, kind)
 
 
 def _model_parameter(option: Mapping[str, Any], where: str) -> inspect.Parameter | None:

@@ -18,7 +18,7 @@ from simulator.personas.schema import Persona
 from simulator.records.fingerprints import fingerprint
 from simulator.resources import resource_root
 from simulator.sessions.course import CourseSpec
-from simulator.studies.chairs import counted_option
+from simulator.studies.chairs import check_replay, counted_option
 from simulator.studies.config import PersonaChoice, StudyConfig, resolve_path
 from simulator.studies.replay import Recording, load_recordings
 
@@ -167,6 +167,7 @@ def make_plan(config: StudyConfig) -> Plan:
     if config.replay.run is None:
         personas, available = load_personas(config.personas, config.seed)
         return Plan(config, personas, conditions, available, counted)
+    check_replay(config)
     recordings = load_recordings(config.replay, "client", "therapist")
     known = {recording.persona.id: recording.persona for recording in recordings if recording.persona is not None}
     return Plan(config, list(known.values()), conditions, len(known), counted, recordings)
