@@ -398,3 +398,12 @@ def test_codebooks_are_read_when_asked_for_and_quickly() -> None:
         load_codebook(name)
     assert time.process_time() - started < 0.5
     assert sum(path.stat().st_size for path in LIBRARY.glob("*.yaml")) < 1_000_000
+
+
+def test_the_codebook_in_the_documentation_is_sound(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "codebooks.md").read_text(encoding="utf-8")
+    path = tmp_path / "my-codes.yaml"
+    path.write_text(text.split("```yaml\n")[1].split("```")[0])
+    assert check_codebooks([path]) == []
+    assert load_codebook(path).code("answers_back").gated
+    assert all(f"`{name}`" in text for name in list_codebooks())
