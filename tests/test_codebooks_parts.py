@@ -406,4 +406,3 @@ def test_the_codebook_in_the_documentation_is_sound(tmp_path: Path) -> None:
     path.write_text(text.split("```yaml\n")[1].split("```")[0])
     assert check_codebooks([path]) == []
     assert load_codebook(path).code("answers_back").gated
-    assert all(f"`{name}`" in text for name in list_codebooks())
