@@ -104,6 +104,15 @@ def _add(rows: dict[str, list[dict[str, Any]]], name: str) -> None:
             "codebook_version": "1", "code": "main_therapist_behaviour", "value": "question", "coder": "rules",
             "coder_fingerprint": "abc", "transcript": "def",
         })  # fmt: skip
+    rows["notes"].append({
+        "course_id": key, "session": 0, "role": "client", "day": 0.0, "kind": "said", "weight": 1.0,
+        "text": REPLAYED if name == "replayed" else "a note",
+    })  # fmt: skip
+    rows["life"].append({"course_id": key, "week": 0, "day": 0.0, "status": "in_course", "sessions": 1})
+    rows["decisions"].append({
+        "course_id": key, "week": 0, "day": 0.0, "role": "client", "question": "next", "option": "return",
+        "probability": 0.5, "probabilities": '{"return":0.5,"stop":0.5}', "seed": 1,
+    })  # fmt: skip
     rows["events"].append({
         "course_id": key, "session": 0, "turn": 0, "kind": "stimulus", "name": "note", "role": "client",
         "payload": f'{{"text":"{REPLAYED if name == "replayed" else "a note"}"}}',

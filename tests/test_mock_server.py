@@ -260,7 +260,7 @@ FAULTS = {"429": 0.1, "500": 0.1, "hang": 0.05, "reset": 0.1, "truncated": 0.1, 
 async def attempt(post: Post, text: str) -> str:
     """How one attempt ends, told apart as a client would."""
     try:
-        status, body = await asyncio.wait_for(post(**ask(text)), 0.5)
+        status, body = await asyncio.wait_for(post(**ask(text)), 3.0)
     except TimeoutError:
         return "hang"
     except aiohttp.ServerDisconnectedError:

@@ -19,13 +19,11 @@ from simulator.errors import SessionError
 from simulator.records.journal_records import Event, SavedState, SessionEnded, Turn
 from simulator.sessions.goodbyes import takes_leave
 from simulator.sessions.guarding import Watch
-from simulator.sessions.protocol import Ending, SessionProtocol, Intervention
+from simulator.sessions.protocol import Ending, Intervention, SessionProtocol
 
 Fact = Turn | Event | SavedState | SessionEnded
 BeforeTurn = Callable[[int, int], None]
 """Told the turn and the regeneration before an agent speaks."""
-
-_NO_TOKEN = CancellationToken()
 
 CONTEXT_OVERFLOW = "context_overflow"
 """Kind of the failure of a model whose context is full: a session that has begun ends with it."""
@@ -48,6 +46,7 @@ class Chair:
         self.agent = agent
         self._before_turn = before_turn
         self._unheard: list[BaseChatMessage] = []
+        self._token = CancellationToken()
         self.is_foreign = not isinstance(agent, Rebuilt)
         self._keeps_state = may_retry and self.is_foreign
         self._before: tuple[Mapping[str, Any], list[BaseChatMessage]] | None = None
@@ -95,7 +94,7 @@ class Chair:
         """
         if self._keeps_state:
             self._before = await self.agent.save_state(), list(self._unheard)
-        message = await self._ask(self.agent.on_messages(self._unheard, _NO_TOKEN), turn, 0)
+        message = await self._ask(self.agent.on_messages(self._unheard, self._token), turn, 0)
         self._unheard = []
         return message
 
@@ -111,7 +110,7 @@ class Chair:
             return None
         state, heard = self._before
         await self.agent.load_state(state)
-        return await self._ask(self.agent.on_messages(heard, _NO_TOKEN), turn, regeneration)
+        return await self._ask(self.agent.on_messages(heard, self._token), turn, regeneration)
 
     @property
     def instructions(self) -> str:
