@@ -327,3 +327,27 @@ def test_therapists_prompts_are_read_once_and_personas_are_not_needed() -> None:
     )
     with pytest.raises(UserError, match="needs a persona"):
         PersonaClient(Seat("client", ("therapist",), "c", "c"), models_for_tests.Answering(), "static")  # type: ignore[arg-type]
+
+
+def test_a_course_of_several_sessions_is_remembered_in_words_and_in_state(tmp_path: Path) -> None:
+    more = ("session=course", "session.course.sessions=3", "session.max_turns=6")
+    result = run_study(study(tmp_path / "run", *more))
+    assert (result.tally.failed, result.tally.ended) == (0, 2)
+    leads = {str(messages[0].content) for messages, _ in ASKED}
+    assert any("The two have not talked before." in lead for lead in leads)
+    later = [lead for lead in leads if "This is not the first talk" in lead]
+    assert later and all("remembers, oldest first:" in lead for lead in later)
+    assert {given["seed"] for messages, given in ASKED if "What does" in str(messages[-1].content)}
+    turns = turns_of(tmp_path / "run").filter(role="client").sort("course_id", "session", "turn")
+    for (_, session), group in turns.group_by("course_id", "session", maintain_order=True):
+        if session:
+            assert group["state"][0] is not None
+
+
+def test_the_documented_prompt_of_ones_own_works(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "agents.md").read_text()
+    own = tmp_path / "exceptions.jinja"
+    own.write_text(page.split("```jinja\n")[1].split("```")[0])
+    talk(seated(PolicyTherapist, policy=str(own)), "Hello.")
+    assert "Ask for exceptions" in str(ASKED[0][0][0].content)
+    assert all(f"`{name}`" in page for name in (*shipped("client"), *(f"lm_{name}" for name in shipped("therapist"))))

@@ -12,6 +12,10 @@ from simulator.models.messages import Completer, Message, Request
 ATTEMPTS = 3
 """Answers that are asked for, each with a seed of its own, before a choice or a schema counts as broken for good."""
 
+LEAST_SHARE = 0.05
+"""Share of the probability that the options must hold together. A client has to decide something, so this is far below
+what a measurement asks for."""
+
 
 async def decide(
     model: Completer,
@@ -38,7 +42,14 @@ async def decide(
     reason: str | None = None
     for attempt in range(ATTEMPTS):
         chosen = await choose(
-            model, messages, offered, seed=seed(attempt), question=question, purpose=purpose, fallback="forced"
+            model,
+            messages,
+            offered,
+            seed=seed(attempt),
+            question=question,
+            purpose=purpose,
+            least_share=LEAST_SHARE,
+            fallback="forced",
         )
         if chosen.value is not None:
             return int(chosen.value)

@@ -16,6 +16,8 @@ from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import CancellationToken
 
 from simulator.agents.base import STIMULUS, DyadAgent, Seat, TurnMessage
+from simulator.agents.between_sessions import Kept
+from simulator.agents.model_memory import earlier_text, take_notes
 from simulator.agents.prompting import content_of
 from simulator.agents.questionnaires import ask_item
 from simulator.models.messages import Completer, Message, Request
@@ -57,7 +59,8 @@ class ModelAgent(DyadAgent):
         self.model = model_client
         self.instructions = f"{system}\n\n{reminder}"
         """What this agent was told to do, without the persona: a turn that repeats it is a prompt echo."""
-        self._lead = Message("system", f"{system}\n\n{persona}" if persona else system)
+        earlier = earlier_text(seat, self.called)
+        self._lead = Message("system", "\n\n".join(part for part in (system, persona, earlier) if part))
         self._reminder = Message("system", reminder)
         self._history: list[Message] = []
         self._regeneration = 0
@@ -140,6 +143,10 @@ class ModelAgent(DyadAgent):
     async def answer_item(self, instrument: Instrument, item: Item, form: str, seed: int) -> Answer:
         """The answer to a questionnaire item in character, by choice with probabilities where the scale has steps."""
         return await ask_item(self.model, self.conversation, self.called, instrument, item, form, seed)
+
+    async def take_notes(self, seed: int) -> Kept:
+        """What is kept of the session that is over: notes in the model's words, and the state."""
+        return Kept(await take_notes(self.model, self.conversation, self.called, seed), self.state())
 
     @property
     def called(self) -> str:

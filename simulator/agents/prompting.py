@@ -55,6 +55,17 @@ class Prompt:
         except jinja2.UndefinedError as error:
             raise UserError(f"{self.path}: block '{block}': {error.message}") from None
 
+    def render_all(self, **values: Any) -> str:
+        """The text of a file without blocks, without empty lines at its ends.
+
+        Raises:
+            UserError: it uses a variable that nobody gives.
+        """
+        try:
+            return self._template.render(values).strip()
+        except jinja2.UndefinedError as error:
+            raise UserError(f"{self.path}: {error.message}") from None
+
 
 def content_of(path: Path) -> str:
     """The fingerprint of a prompt file's content.

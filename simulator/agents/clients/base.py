@@ -1,11 +1,14 @@
 """What all clients on models share: the persona in words, and the prompt file of a method."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from simulator.agents.base import Seat
+from simulator.agents.between_sessions import Decision, course_memory
 from simulator.agents.model_agent import ModelAgent
+from simulator.agents.model_memory import decide_between
 from simulator.agents.prompting import Prompt, load_prompt, path_of
 from simulator.errors import UserError
 from simulator.instruments.loading import load_instrument
@@ -72,6 +75,16 @@ class PersonaClient(ModelAgent):
             (name, self.persona.identity.name),
             f"client on a model, method {method}",
         )
+
+    async def decide(self, options: Sequence[str], seed: int) -> Decision:
+        """What the client does between two sessions."""
+        return await decide_between(self.model, self.conversation, self.called, options, seed)
+
+    def taken_up(self) -> None:
+        """Go on from the state in which the last session was left; a method with a state calls this when it is made."""
+        memory = course_memory(self.seat)
+        if memory is not None and memory.state:
+            self.restore(dict(memory.state))
 
     def said_of(self, block: str, **values: Any) -> Message:
         """One block of the prompt as the last message of a request."""

@@ -24,6 +24,7 @@ class CognitiveModelClient(PersonaClient):
         super().__init__(seat, model_client, prompt, ("appraisal",), {"thought": None})
         self._thoughts = seat.persona.cognitive_model.automatic_thoughts[:25] if seat.persona else []
         self._active: int | None = None
+        self.taken_up()
 
     async def prepare(self, turn: int) -> None:
         if not self._history:

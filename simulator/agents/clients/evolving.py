@@ -39,6 +39,7 @@ class EvolvingClient(PersonaClient):
         super().__init__(seat, model_client, prompt, ("update",), {"levels": []})  # rendered anew for every turn
         self._levels = starting_levels(self.persona)
         self.step = 1 + round(2 * self.persona.traits.emotional_fluctuation)
+        self.taken_up()
 
     async def prepare(self, turn: int) -> None:
         if not self._history:

@@ -25,10 +25,10 @@ class ReplayClient(DyadAgent):
         super().__init__(seat, "client whose turns are replayed from a dataset")
         if "replay" not in seat.memory:
             raise UserError(f"{seat.role}: there is nothing to replay; name a run or an import as replay.run=FOLDER")
-        self._recorded = seat.memory["replay"]["turns"]
+        self._script = seat.memory["replay"]["turns"]
 
     async def respond(self, turn: int, seed: int) -> TurnMessage:
-        role, text = self._recorded[turn] if turn < len(self._recorded) else ("", "")
+        role, text = self._script[turn] if turn < len(self._script) else ("", "")
         if role != self.seat.role:
             raise SessionError(
                 "protocol", "replay_out_of_step", f"turn {turn} of the recorded session is not {self.seat.role}'s"

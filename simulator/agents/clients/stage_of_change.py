@@ -51,6 +51,7 @@ class StageOfChangeClient(PersonaClient):
         self._stage = ORDER.index(self.persona.stage_of_change)
         self._readiness = (self._stage + 0.5) / len(ORDER)
         self._effect, self._since_move, self._moved = 0, DWELL, 0
+        self.taken_up()
 
     async def prepare(self, turn: int) -> None:
         self._effect = self._moved = 0
