@@ -114,15 +114,13 @@ class DyadAgent(BaseChatAgent):
         self.heard(message)
 
     def _as_recorded(self, message: BaseChatMessage) -> BaseChatMessage:
-        """What was really said in place of an own turn, where a recorded session is followed; the turn where it ends."""
+        """What was really said in place of an own turn, while a recorded session is followed; then the turn."""
         turn = message.turn if isinstance(message, TurnMessage) else self._turns
         if self._recorded is None or turn >= len(self._recorded):
             return message
         return TurnMessage(content=self._recorded[turn][1], source=self.seat.role, turn=turn, role=self.seat.role)
 
-    async def on_messages(
-        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
-    ) -> Response:
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
         for message in messages:
             self._take_in(message)
         turn = self._turns
