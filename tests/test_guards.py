@@ -64,8 +64,8 @@ def test_the_documentation_says_how_well_each_guard_finds_what_it_means() -> Non
 
 
 def test_quotations_and_reports_are_not_the_speakers_own_words() -> None:
-    assert own_speech('She goes, "how can I help you". I left.').strip() == "I left."
-    assert "I agree" in own_speech("I agree with everything you said.")
+    assert own_speech('she goes, "how can i help you". i left.').strip() == "i left."
+    assert "i agree" in own_speech("i agree with everything you said.")
 
 
 def test_the_personas_own_words_are_no_echo_and_the_prompts_are() -> None:

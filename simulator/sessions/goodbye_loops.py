@@ -11,6 +11,8 @@ LEFT_OVER_NOW = 3
 """Words beside leave-taking that the turn itself may hold."""
 LEFT_OVER_BEFORE = 7
 """Words beside leave-taking that the two turns before may hold."""
+MOST_WORDS = 30
+"""Words beyond which no turn counts as leave-taking alone."""
 LONGEST = 220
 """Letters beyond which no turn counts as leave-taking alone."""
 
@@ -24,7 +26,7 @@ _LEAVE = re.compile(
     |have\ an?\ (?:good|lovely|great|nice|wonderful|safe)\ \w+|all\ the\ best|be\ well|be\ kind\ to\ yourself
     |(?:the\ )?same\ to\ you|wishing\ you\ .{0,30}
     |(?:got\ to|gotta|have\ to|need\ to|better)\ go(?:\ now)?|i'm\ off)\b""",
-    re.IGNORECASE | re.VERBOSE,
+    re.VERBOSE,
 )
 _COURTESY = re.compile(
     r"""\b(?:thank\ you|thanks|cheers|(?:you're|you\ are)\ (?:very\ |most\ )?welcome|my\ pleasure|you\ too
@@ -32,9 +34,14 @@ _COURTESY = re.compile(
     |will\ do|i'll\ try|good\ luck|looking\ forward\ to\ .{0,40}|so\ much|very\ much|again
     |for\ (?:everything|today|coming|now)|okay|ok|alright|all\ right|well|yes|yeah|sure|wonderful|great|lovely
     |too|so|much|really|doc|doctor)\b""",
-    re.IGNORECASE | re.VERBOSE,
+    re.VERBOSE,
 )
 _WORD = re.compile(r"[\w']+")
+_MARKS = (
+    "bye", "farewell", "so long", "take", "see y", "catch you", "later", "until", "till", "talk", "night", " well",
+    "have a", "all the best", "be kind", "same to you", "wishing", " go", "gotta", "i'm off",
+)  # fmt: skip
+"""What stands in every leave-taking: a turn without any of them is not searched."""
 
 
 def _left_over(text: str) -> int:
@@ -43,9 +50,12 @@ def _left_over(text: str) -> int:
 
 def takes_leave_alone(text: str, left_over: int = LEFT_OVER_BEFORE) -> bool:
     """Whether a turn takes leave and does next to nothing else."""
-    if len(text) > LONGEST or "?" in text or not _LEAVE.search(text):
+    if len(text) > LONGEST or "?" in text:
         return False
-    return _left_over(text) <= left_over
+    plain = text.lower()
+    if not any(mark in plain for mark in _MARKS) or plain.count(" ") >= MOST_WORDS or not _LEAVE.search(plain):
+        return False
+    return _left_over(plain) <= left_over
 
 
 def repeats_goodbye(text: str, role: str, earlier: Sequence[tuple[str, str]]) -> bool:
@@ -56,7 +66,7 @@ def repeats_goodbye(text: str, role: str, earlier: Sequence[tuple[str, str]]) ->
         role: its speaker.
         earlier: (role, text) of the turns before, in order.
     """
-    if len(earlier) < 2 or len(text) > LONGEST or not takes_leave_alone(earlier[-1][1]):
+    if len(earlier) < 2 or len(text) > LONGEST or "?" in text or not takes_leave_alone(earlier[-1][1]):
         return False
     own = next((said for speaker, said in reversed(earlier) if speaker == role), "")
-    return takes_leave_alone(own) and "?" not in text and _left_over(text) <= LEFT_OVER_NOW
+    return takes_leave_alone(own) and _left_over(text.lower()) <= LEFT_OVER_NOW

@@ -15,22 +15,19 @@ _SECOND = frozenset(("you", "you're", "you've", "you'd", "you'll", "your", "your
 _GLOW = re.compile(
     r"\b(?:wonderful\w*|confiden\w+|positiv\w+|journey|grateful|gratitude|empower\w*|compassion\w*|validated|growth"
     r"|resilien\w+|strength\w*|self-(?:love|care|compassion)|support(?:ive|ed)?|insight\w*|healthy|inspir\w+|joy\w*"
-    r"|thriv\w+|hopeful|uplift\w*|motivated|blessed|embrac\w+|healing|peaceful|balanced)\b",
-    re.IGNORECASE,
+    r"|thriv\w+|hopeful|uplift\w*|motivated|blessed|embrac\w+|healing|peaceful|balanced)\b"
 )
-_SHADE = re.compile(r"\b(?:not|no|never|nobody|nothing|but|if|\w+n't|hate|sure)\b|\.\.\.", re.IGNORECASE)
+_SHADE = re.compile(r"\b(?:not|no|never|nobody|nothing|but|if|\w+n't|hate|sure)\b|\.\.\.")
 _ABOUT_LIFE = re.compile(
     r"\byou(?:'re|'ve| are| have| were)? (?:\w+ )?(?:feel|feeling|felt|want|wanted|think|thinking|worried|notice"
-    r"|noticed|struggl\w+|tried|need|care|cope|coping|see|having|dealing|sleep\w*)\b|\byour\b",
-    re.IGNORECASE,
+    r"|noticed|struggl\w+|tried|need|care|cope|coping|see|having|dealing|sleep\w*)\b|\byour\b"
 )
 _QUESTION = re.compile(
     r"\b(?:what|how|when|where|who|why|do|does|did|have|has|are|were|is|was|would|could|can|will)\b[^.?!]{0,60}"
-    r"\b(?:you|your|you're|you've)\b[^.!?]*\?",
-    re.IGNORECASE,
+    r"\b(?:you|your|you're|you've)\b[^.!?]*\?"
 )
-_YOU_KNOW = re.compile(r"\byou know\b", re.IGNORECASE)
-_OF_MACHINES = re.compile(r"\b(?:ai|human|person|machine|computer|program|robot|bot|model)\b", re.IGNORECASE)
+_YOU_KNOW = re.compile(r"\byou know\b")
+_OF_MACHINES = re.compile(r"\b(?:ai|human|person|machine|computer|program|robot|bot|model)\b")
 FEWEST_WORDS = 8
 """Shorter turns say too little about who speaks."""
 
@@ -38,7 +35,7 @@ FEWEST_WORDS = 8
 @lru_cache(maxsize=64)
 def _persons(text: str) -> tuple[int, int]:
     """How often a turn of at least `FEWEST_WORDS` words speaks of (oneself, the other); (-1, -1) for a shorter one."""
-    words = WORD.findall(_YOU_KNOW.sub(" ", text).lower())
+    words = WORD.findall(_YOU_KNOW.sub(" ", text))
     if len(words) < FEWEST_WORDS:
         return -1, -1
     return sum(word in _FIRST for word in words), sum(word in _SECOND for word in words)
@@ -67,7 +64,7 @@ def _question_about_life(text: str) -> str | None:
 
 def _glow(text: str) -> str | None:
     """At least three different words of uplift and no shade of doubt."""
-    words = {word.lower() for word in _GLOW.findall(text)}
+    words = set(_GLOW.findall(text))
     return ", ".join(sorted(words)) if len(words) >= 3 and not _SHADE.search(text) else None
 
 

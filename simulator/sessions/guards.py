@@ -103,8 +103,7 @@ class RuleBook:
     """The rules, with an index of their hints: only the rules whose hints may stand in a turn are tried on it."""
 
     def __init__(self, rules: dict[str, list[Rule]]) -> None:
-        flags = re.IGNORECASE | re.MULTILINE | re.DOTALL
-        self.rules = [_Compiled(guard, rule, _finder(rule, flags)) for guard, group in rules.items() for rule in group]
+        self.rules = [_Compiled(guard, rule, _finder(rule)) for guard, group in rules.items() for rule in group]
         self._by_word: dict[str, list[tuple[str, int]]] = {}
         self._short: list[tuple[str, int]] = []
         for place, (_, rule, _) in enumerate(self.rules):
@@ -113,12 +112,18 @@ class RuleBook:
                 into = self._short if len(longest) < _BEGINNING else self._by_word.setdefault(longest, [])
                 into.append((hint, place))
 
-    def candidates(self, lowered: str) -> list[_Compiled]:
-        """The rules of which a hint stands in a text, in the order of the file. A hint begins where a word begins."""
-        beginnings = {word[:_BEGINNING] for word in WORD.findall(lowered)}
+    def candidates(self, lowered: str, words: Sequence[str]) -> list[_Compiled]:
+        """The rules of which a hint stands in a text, in the order of the file. A hint begins where a word begins.
+
+        Args:
+            lowered: the text in lower case.
+            words: its words.
+        """
         places = {place for hint, place in self._short if hint in lowered}
-        for beginning in beginnings & self._by_word.keys():
-            places.update(place for hint, place in self._by_word[beginning] if hint in lowered)
+        for beginning in {word[:_BEGINNING] for word in words} & self._by_word.keys():
+            for hint, place in self._by_word[beginning]:
+                if hint in lowered:
+                    places.add(place)
         return [self.rules[place] for place in sorted(places)]
 
 
@@ -129,10 +134,10 @@ def load_rules() -> RuleBook:
     return RuleBook(msgspec.convert(document, dict[str, list[Rule]]))
 
 
-def _finder(rule: Rule, flags: re.RegexFlag) -> Callable[[str], str | None]:
+def _finder(rule: Rule) -> Callable[[str], str | None]:
     if rule.feature is not None:
         return FEATURES[rule.feature]
-    search = re.compile(rule.pattern or "", flags).search
+    search = re.compile(rule.pattern or "", re.MULTILINE | re.DOTALL).search
 
     def find(text: str) -> str | None:
         match = search(text)
@@ -143,19 +148,20 @@ def _finder(rule: Rule, flags: re.RegexFlag) -> Callable[[str], str | None]:
 
 def look(text: str, given: Circumstances, guards: Sequence[str] = GUARDS) -> list[Finding]:
     """What the guards find in a turn, in the order of `GUARDS`; usually nothing."""
-    plain = text.replace("’", "'").replace("“", '"').replace("”", '"')
+    plain = text.replace("’", "'").replace("“", '"').replace("”", '"').lower()
+    words = WORD.findall(plain)
     forms = {"text": plain}
     hits: dict[str, list[tuple[str, str, int]]] = {}
-    for guard, rule, find in load_rules().candidates(plain.lower()):
+    for guard, rule, find in load_rules().candidates(plain, words):
         if guard not in guards or not rule.holds(given):
             continue
         if rule.searches not in forms:
-            forms[rule.searches] = own_speech(plain) if rule.searches == "speech" else _QUOTED.sub(" ", plain)
+            forms[rule.searches] = own_speech(plain) if rule.searches == "speech" else unquoted(plain)
         match = find(forms[rule.searches])
         if match is not None:
             hits.setdefault(guard, []).append((rule.name, match, rule.weight))
     if "prompt_echo" in guards and given.instructions:
-        shared = shared_run(plain, given.instructions)
+        shared = _shared(words, given.instructions)
         if shared:
             hits.setdefault("prompt_echo", []).append(("shared words", shared, FIRES_AT))
     if "goodbye_loop" in guards and repeats_goodbye(plain, given.role, given.earlier):
@@ -173,35 +179,54 @@ _QUOTED = re.compile(r"\"[^\"]{2,}\"|(?<![\w'])'(?=\w)[^\"]{2,}?(?<=[\w.,!?])'(?
 _SENTENCE = re.compile(r"[^.!?\n]*[.!?\n]*")
 _REPORTS = re.compile(
     r"\b(?:say|says|said|saying|told|tells?|telling|asked (?:yourself|me|myself|you)|asks me|goes|went|called? it|word)"
-    r"\b",
-    re.IGNORECASE,
+    r"\b"
 )
-_REFERRED = re.compile(
-    r"\b(?:what|everything|things|all)(?: that)? you(?:'ve)? (?:just )?(?:said|say|told me)\b", re.IGNORECASE
-)
+_REFERRED = re.compile(r"\b(?:what|everything|things|all)(?: that)? you(?:'ve)? (?:just )?(?:said|say|told me)\b")
 
 
-def own_speech(text: str) -> str:
-    """A turn without quotations and without sentences that report what somebody says, said or would say."""
-    without = _QUOTED.sub(" ", text)
+def unquoted(plain: str) -> str:
+    """A turn, in lower case, without quotations."""
+    if '"' in plain or " '" in plain or plain[:1] == "'":
+        return _QUOTED.sub(" ", plain)
+    return plain
+
+
+def own_speech(plain: str) -> str:
+    """A turn, in lower case, without quotations and without sentences that report what somebody says or would say."""
+    without = unquoted(plain)
+    if not _REPORTS.search(without):
+        return without
     without = _REFERRED.sub(" ", without)
     return "".join(part for part in _SENTENCE.findall(without) if not _REPORTS.search(part))
 
 
+_BLOCK = SHARED_WORDS // 2
+"""Every shared run of `SHARED_WORDS` words holds a block of so many that begins at a multiple of it."""
+
+
 @lru_cache(maxsize=256)
-def _runs(instructions: str) -> frozenset[tuple[str, ...]]:
-    words = WORD.findall(instructions.lower().replace("’", "'"))
-    return frozenset(tuple(words[i : i + SHARED_WORDS]) for i in range(len(words) - SHARED_WORDS + 1))
+def _runs(instructions: str) -> tuple[frozenset[tuple[str, ...]], frozenset[tuple[str, ...]]]:
+    """The runs of `_BLOCK` and of `SHARED_WORDS` words of a prompt."""
+    words = WORD.findall(instructions.replace("’", "'").lower())
+    blocks, runs = (
+        frozenset(tuple(words[start : start + size]) for start in range(len(words) - size + 1))
+        for size in (_BLOCK, SHARED_WORDS)
+    )
+    return blocks, runs
+
+
+def _shared(words: Sequence[str], instructions: str) -> str:
+    blocks, runs = _runs(instructions)
+    for middle in range(0, len(words) - _BLOCK + 1, _BLOCK):
+        if tuple(words[middle : middle + _BLOCK]) not in blocks:
+            continue
+        for start in range(max(0, middle - _BLOCK + 1), min(middle, len(words) - SHARED_WORDS) + 1):
+            run = tuple(words[start : start + SHARED_WORDS])
+            if run in runs:
+                return " ".join(run)
+    return ""
 
 
 def shared_run(text: str, instructions: str) -> str:
     """The first run of `SHARED_WORDS` words that stands in both; empty where there is none."""
-    words = WORD.findall(text.lower())
-    if len(words) < SHARED_WORDS:
-        return ""
-    runs = _runs(instructions)
-    for start in range(len(words) - SHARED_WORDS + 1):
-        run = tuple(words[start : start + SHARED_WORDS])
-        if run in runs:
-            return " ".join(run)
-    return ""
+    return _shared(WORD.findall(text.lower()), instructions)
