@@ -48,7 +48,7 @@ def test_the_figures_that_travel_with_a_build_are_what_is_measured() -> None:
     assert all((score.recall or 0) >= 0.8 for score in tuned.values())
 
 
-def test_every_hint_begins_a_word_of_what_its_rule_finds() -> None:
+def test_every_rule_has_hints_in_lower_case_and_one_way_to_look() -> None:
     book = load_rules()
     assert all(compiled.rule.hints for compiled in book.rules)
     assert all(hint == hint.lower() for compiled in book.rules for hint in compiled.rule.hints)
