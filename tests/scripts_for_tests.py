@@ -1,5 +1,6 @@
 """Small agents that tests seat: they say what they are told to, and remember what they heard."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from autogen_agentchat.agents import BaseChatAgent
@@ -8,6 +9,8 @@ from autogen_agentchat.messages import BaseChatMessage, TextMessage
 from autogen_core import CancellationToken
 
 from simulator.agents.base import DyadAgent, Seat, TurnMessage
+from simulator.agents.between_sessions import Decision, Kept
+from simulator.records.journal_records import Note
 
 
 class Reciter(DyadAgent):
@@ -58,3 +61,17 @@ class Foreign(BaseChatAgent):
 
     async def load_state(self, state: Any) -> None:
         self.count, self.heard_in_all = state["count"], list(state["heard"])
+
+
+class Decider(Reciter):
+    """Answers every question with `answers[first option]` where that is given, with the first option otherwise."""
+
+    def __init__(self, seat: Seat, answers: dict[str, str] | None = None) -> None:
+        super().__init__(seat, ["hm"])
+        self.answers = answers or {}
+
+    async def decide(self, options: Sequence[str], seed: int) -> Decision:
+        return Decision(self.answers.get(options[0], options[0]), [1 / len(options)] * len(options))
+
+    async def take_notes(self, seed: int) -> Kept:
+        return Kept([Note("note", f"session {self.seat.session}")], {"sessions": self.seat.session + 1.0})

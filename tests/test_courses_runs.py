@@ -1,0 +1,152 @@
+"""Studies of courses: killed at random instants they end with the same tables; a therapist's name changes nothing."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from simulator.errors import UserError
+from simulator.studies.composing import compose
+from simulator.studies.running import run_study
+from tests.studies_for_tests import parquet_bytes, small
+
+ROOT = Path(__file__).parent.parent
+KILLS = 6
+COURSE = ("session=course", "session.course.sessions=4", "session.max_turns=10", "therapist=[companion,waitlist]")
+NULL = "+therapist.again={_target_: simulator.agents.scripted.therapist.ScriptedTherapist, policy: mi_consistent}"
+
+
+def table(run: Path, name: str) -> pl.DataFrame:
+    return pl.read_parquet(run / f"dataset/{name}/*.parquet")
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run of twelve courses, half of them on the waiting list."""
+    out = tmp_path_factory.mktemp("courses") / "reference"
+    result = run_study(small(out, *COURSE, "+instruments.phq9.every_days=14"))
+    assert (result.tally.ended, result.tally.failed) == (12, 0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def fork_server() -> Iterator[subprocess.Popen[str]]:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.fork_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    yield server
+    assert server.stdin is not None
+    server.stdin.close()
+    server.wait()
+
+
+def run_in_child(server: subprocess.Popen[str], out: Path, kill_after: float | None, workers: int) -> int:
+    assert server.stdin is not None and server.stdout is not None
+    overrides = [*COURSE, "+instruments.phq9.every_days=14", f"limits.workers={workers}"]
+    server.stdin.write("\t".join([str(out), *overrides]) + "\n")
+    server.stdin.flush()
+    child = int(server.stdout.readline())
+    if kill_after is None:
+        return int(server.stdout.readline())
+    deadline = threading.Timer(kill_after, os.kill, (child, signal.SIGKILL))
+    deadline.start()
+    status = int(server.stdout.readline())
+    deadline.cancel()
+    return status
+
+
+def test_courses_killed_at_random_instants_end_with_the_same_tables(
+    reference: Path, tmp_path: Path, fork_server: subprocess.Popen[str]
+) -> None:
+    started = time.perf_counter()
+    assert run_in_child(fork_server, tmp_path / "whole", None, 1) == 0
+    whole = time.perf_counter() - started
+    instants = random.Random(61)
+    kills = rounds = 0
+    while kills < KILLS and rounds < 4 * KILLS:
+        rounds += 1
+        out = tmp_path / f"killed{rounds}"
+        while status := run_in_child(fork_server, out, instants.uniform(0, whole / 2), instants.choice((1, 2, 3))):
+            assert status == -signal.SIGKILL
+            kills += 1
+        assert parquet_bytes(out) == parquet_bytes(reference)
+    assert kills >= KILLS
+
+
+def test_the_waiting_list_stands_in_decisions_and_instruments_alone(reference: Path) -> None:
+    courses = table(reference, "courses")
+    waiting = courses.filter(pl.col("therapist") == "waitlist")
+    assert waiting["sessions"].to_list() == [0] * 6
+    assert set(courses["origin"]) == {"scripted"}
+    for name, expected in (("turns", 0), ("sessions", 0), ("notes", 0), ("decisions", 24), ("life", 42)):
+        assert table(reference, name).join(waiting, on="course_id", how="semi").height == expected
+    dates = table(reference, "scores").filter(pl.col("instrument") == "PHQ-9").group_by("course_id").agg("day")
+    assert {tuple(days) for days in dates["day"]} == {(0.0, 14.0, 28.0)}
+
+
+def test_every_course_begun_has_every_week(reference: Path) -> None:
+    outside = table(reference, "decisions").filter(pl.col("question") == "outside")
+    assert {tuple(found) for found in outside.group_by("course_id").agg("week")["week"]} == {(0, 1, 2, 3)}
+
+
+def test_a_second_name_for_a_therapist_changes_nothing_where_seeds_are_paired(tmp_path: Path) -> None:
+    run_study(small(tmp_path / "p", *COURSE[:3], "therapist=[mi_consistent]", NULL, "pairing=persona"))
+    courses = table(tmp_path / "p", "courses").sort("persona_id", "replicate", "therapist")
+    for name in ("life", "decisions", "scores", "turns"):
+        joined = table(tmp_path / "p", name).join(courses, on="course_id")
+        own, other = (
+            joined.filter(pl.col("therapist") == arm).drop("course_id", "therapist", "condition").sort(
+                "persona_id", "replicate", maintain_order=True
+            )
+            for arm in ("mi_consistent", "again")
+        )  # fmt: skip
+        assert own.height and own.equals(other)
+
+
+def test_two_therapists_without_effect_show_none(tmp_path: Path) -> None:
+    out = tmp_path / "null"
+    overrides = ("personas.limit=30", "replicates=1", "session.course.sessions=6", "session.max_turns=30")
+    run_study(small(out, COURSE[0], "therapist=[mi_consistent]", NULL, *overrides, "instruments=[phq9]",
+                    "+instruments.phq9.every_days=14"))  # fmt: skip
+    courses = table(out, "courses").select("course_id", "persona_id", "therapist")
+    scores = table(out, "scores").select("course_id", "day", "score")
+    outside = table(out, "decisions").filter(pl.col("question") == "outside")
+    left = table(out, "life").filter(pl.col("day") == 38.0)
+    measures = [
+        scores.filter(pl.col("day") == 42.0).select("course_id", "score"),
+        outside.group_by("course_id").agg((pl.col("option") != "as_before").mean().alias("score")),
+        left.select("course_id", (pl.col("status") == "left").cast(pl.Float64).alias("score")),
+    ]
+    for measure in measures:
+        paired = measure.join(courses, on="course_id").pivot("therapist", index="persona_id", values="score")
+        differences = (paired["mi_consistent"] - paired["again"]).drop_nulls().to_numpy()
+        error = differences.std(ddof=1) / np.sqrt(len(differences))
+        assert len(differences) >= 18
+        assert abs(differences.mean()) <= 3 * error + 1e-9
+
+
+def test_a_waiting_list_without_a_course_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"therapist\.waitlist: a waiting list needs a course"):
+        run_study(small(tmp_path / "w", "therapist=[waitlist]"))
+
+
+def test_every_setting_of_a_course_arrives() -> None:
+    settings = {
+        "sessions": 3, "days_between": 10.0, "decisions": False, "extra_sessions": False, "life_events": False,
+        "memory": {"notes": 5, "characters": 600, "half_life_days": 9.0},
+    }  # fmt: skip
+    flat = [f"session.course.{key}={value}" for key, value in settings.items() if key != "memory"]
+    flat += [f"session.course.memory.{key}={value}" for key, value in dict(settings["memory"]).items()]  # type: ignore[call-overload]
+    config = compose("session=course", *flat)
+    assert config.session.course.model_dump() == settings
+    with pytest.raises(UserError, match=r"unknown key 'session\.course\.sesions'.*sessions"):
+        compose("session=course", "+session.course.sesions=2")
