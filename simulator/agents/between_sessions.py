@@ -36,9 +36,10 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "outside": {
         "as_before": "leave contacts and other help as they are",
-        "other_help": "look for other help (a doctor, a counsellor, a group)",
-        "contact": "get in touch with somebody close",
-        "drop_contact": "draw back from people or give up other help",
+        "seek_help": "take up other help (a doctor, a counsellor, a group)",
+        "drop_help": "give up other help",
+        "seek_contact": "get in touch with somebody close",
+        "drop_contact": "call off or let go of a contact with somebody close",
     },
 }
 """The decisions of a client and the options of each, in words. No option belongs to two questions; the first of each is

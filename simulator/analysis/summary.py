@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEYS = (
     "design", "estimands", "counts", "failures", "endings", "behaviours", "contrasts", "scores", "positions",
-    "agreement", "shares", "strata", "realism", "adaptability", "trajectories", "warnings",
+    "agreement", "shares", "strata", "realism", "adaptability", "trajectories", "courses", "warnings",
 )  # fmt: skip
 """Top-level keys of a summary, all present in every one."""
 
@@ -54,6 +54,7 @@ def summarise(run_dir: Path, humans: Path | None = None) -> dict[str, Any]:
     """
     from simulator.analysis.adaptability import adaptability
     from simulator.analysis.behaviours import coders_of
+    from simulator.analysis.courses import course_results
     from simulator.analysis.questionnaires import score_contrasts, score_rows
     from simulator.analysis.realism import scorecard
     from simulator.analysis.realism_humans import human_tables
@@ -98,6 +99,9 @@ def summarise(run_dir: Path, humans: Path | None = None) -> dict[str, Any]:
             table.to_dict() for table in adaptability(turns, courses, codings, personas, by=by, cluster=cluster)
         ],
         "trajectories": state_trajectories(turns, courses, scopes, by),
+        "courses": course_results(
+            courses, sessions, read_table(run, "life"), read_table(run, "decisions"), scores, whole, scopes, by
+        ),
     }
     return summary | {"warnings": _warnings(summary) + problems}
 

@@ -27,8 +27,10 @@ class Series:
     points: Sequence[tuple[float, Interval]]
 
 
-def line_chart(title: str, series: Sequence[Series], axis: Axis, *, percent: bool = False) -> Markup:
-    """A chart of several lines over the session, from its start to its end."""
+def line_chart(
+    title: str, series: Sequence[Series], axis: Axis, *, percent: bool = False, ends: tuple[str, str] = ("start", "end")
+) -> Markup:
+    """A chart of several lines over the session (or a course), from its start to its end, which are called `ends`."""
     right = max(54.0, 94.0 - 1.75 * max((len(line.label) for line in series), default=0))
     inner, words = [], [title]
     for line in series:
@@ -39,7 +41,7 @@ def line_chart(title: str, series: Sequence[Series], axis: Axis, *, percent: boo
         path = " ".join(f"{100 * place:.1f},{_y(axis, each['estimate']):.2f}" for place, each in known)
         inner.append(f'<polyline points="{path}"/></g>')
         words.append(sentence(f"{line.label} at the end", known[-1][1], 1 if percent else 2, percent))
-    outer = _grid(axis, percent, right)
+    outer = _grid(axis, percent, right, ends)
     labels = _labels(series, axis, right)
     return Markup(
         '<svg class="lines" height="{height}" role="img"><title>{words}</title>{grid}'
@@ -65,7 +67,7 @@ def _ribbon(points: Sequence[tuple[float, Interval]], axis: Axis) -> str:
     return f'<polygon points="{" ".join(upper + lower)}"/>'
 
 
-def _grid(axis: Axis, percent: bool, right: float) -> str:
+def _grid(axis: Axis, percent: bool, right: float, ends: tuple[str, str]) -> str:
     digits = max(0, axis.digits - 2) if percent else axis.digits
     parts = []
     for tick in axis.ticks:
@@ -75,8 +77,8 @@ def _grid(axis: Axis, percent: bool, right: float) -> str:
         parts.append(f'<text text-anchor="end" x="{LEFT - 1.5}%" y="{y + 3.5:.1f}">{text}</text>')
     base = TOP + HEIGHT + 16
     parts.append(
-        f'<text text-anchor="start" x="{LEFT}%" y="{base}">start</text>'
-        f'<text text-anchor="end" x="{right}%" y="{base}">end</text>'
+        f'<text text-anchor="start" x="{LEFT}%" y="{base}">{escape(ends[0])}</text>'
+        f'<text text-anchor="end" x="{right}%" y="{base}">{escape(ends[1])}</text>'
     )
     return "".join(parts)
 

@@ -17,6 +17,7 @@ from simulator.errors import UserError
 from simulator.reporting import behaviour_sections as behaviour
 from simulator.reporting import measure_sections as measure
 from simulator.reporting import sections
+from simulator.reporting.course_section import courses
 from simulator.reporting.realism_section import realism
 from simulator.reporting.transcripts import Transcripts
 from simulator.store.runs import write_atomically
@@ -67,7 +68,7 @@ def render_report(summary: Mapping[str, Any], transcripts: Transcripts) -> str:
         behaviours=behaviour.behaviours(summary), contrasts=behaviour.contrasts(summary),
         positions=behaviour.positions(summary), adaptability=behaviour.adaptability(summary),
         scores=measure.scores(summary), trajectories=measure.trajectories(summary),
-        agreement=measure.agreement(summary), realism=realism(summary),
+        agreement=measure.agreement(summary), realism=realism(summary), courses=courses(summary),
     )  # fmt: skip
 
 

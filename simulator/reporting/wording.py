@@ -28,7 +28,7 @@ ENDING_COLOURS = {"goodbye": "green", "goodbye_loop": "sky", "turn_limit": "oran
 
 SESSION_MOMENTS = {
     "course_start": "before the first session", "session_start": "before a session", "session_end": "after a session",
-    "course_end": "after the last session",
+    "course_end": "when the course is over",
 }  # fmt: skip
 
 

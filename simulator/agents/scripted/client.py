@@ -56,7 +56,7 @@ class ScriptedClient(DyadAgent):
         persona = self.persona
         self._memory = course_memory(self.seat)
         state = self._memory.state if self._memory is not None else {}
-        self._beyond = {"support": weeks.usual_support(persona.loneliness), "pull": 0.0, **state}
+        self._beyond = {"support": weeks.usual_support(persona.loneliness), "pull": 0.0, "helped": 0.0, **state}
         self.process = ClientProcess(
             self._drivers,
             manner_of(persona.id),
@@ -123,7 +123,7 @@ class ScriptedClient(DyadAgent):
 
     @property
     def whole_state(self) -> dict[str, float]:
-        """The state with all that goes on from session to session: `support`, `pull`, and how much was told."""
+        """The state with all that goes on from session to session: `support`, `pull`, `helped`, and how much was told."""
         process = self.process
         told = {"told": float(process.told), "told_sensitive": float(process.told_sensitive)}
         return self._beyond | process.state._asdict() | told

@@ -1,10 +1,11 @@
 """The scripted client between sessions: how its state moves over days, and how it decides. `docs/courses.md` explains.
 
-The six states of a session go on, and two join them: `support`, how much the client has from people and other help
-(0-1), and `pull`, whether the last sessions drew it towards the therapist (above 0) or towards others (below 0), -1 to
-1. Outside sessions a state returns to the client's usual level by half-lives; what happened moves it; distress has
-noise. Decisions are draws from logit weights of the state. Sizes are a design: about a fifth of the clients leave a
-course of twelve weekly sessions, as in trials (Swift & Greenberg 2012: 19.7 %), and one session in eight is missed.
+The six states of a session go on, and three join them: `support`, how much the client has from people and other help
+(0-1); `pull`, whether the last sessions drew it towards the therapist (above 0) or towards others (below 0), -1 to 1;
+and `helped`, 1 while it uses other help, else 0. Outside sessions a state returns to the client's usual level by
+half-lives; what happened moves it; distress has noise. Decisions are draws from logit weights of the state. Sizes are a
+design: with an MI-consistent therapist about a sixth of a general population leaves a course of twelve weekly sessions
+(trials: 19.7 %, Swift & Greenberg, Journal of Consulting and Clinical Psychology 80, 2012), and misses one in nine.
 """
 
 import math
@@ -31,8 +32,9 @@ NOISE = 0.12
 """Width of the weekly noise of distress for a client of the highest fluctuation."""
 
 HAPPENS: Mapping[str, Mapping[str, float]] = {
-    "other_help": {"distress": -0.04, "support": 0.12, "dependence": -0.05},
-    "contact": {"distress": -0.02, "support": 0.10, "dependence": -0.03},
+    "seek_help": {"distress": -0.04, "support": 0.12, "dependence": -0.05, "helped": 1.0},
+    "drop_help": {"distress": 0.02, "support": -0.12, "dependence": 0.03, "helped": -1.0},
+    "seek_contact": {"distress": -0.02, "support": 0.10, "dependence": -0.03},
     "drop_contact": {"distress": 0.02, "support": -0.25, "dependence": 0.03},
     **{name: {"distress": event.distress, "support": event.support} for name, event in LIFE_EVENTS.items()},
 }
@@ -41,20 +43,21 @@ Other names move nothing."""
 
 WEIGHTS: Mapping[str, Mapping[str, float]] = {
     "return": {},
-    "skip": {"": -2.05, "alliance": -2.5, "resistance": 1.0, "dependence": -2.0},
-    "stop": {"": -4.05, "alliance": -4.5, "resistance": 1.0, "dependence": -2.5, "distress": -1.0},
+    "skip": {"": -1.5, "alliance": -1.6, "resistance": 1.0, "dependence": -2.0},
+    "stop": {"": -3.1, "alliance": -2.6, "resistance": 1.0, "dependence": -2.5, "distress": -1.0},
     "stay_away": {},
     "come_back": {"": -3.4, "alliance": 2.0, "distress": 2.0, "dependence": 3.0},
     "wait": {},
     "extra_session": {"": -3.9, "alliance": 1.0, "distress": 2.0, "dependence": 3.5, "support": -1.0},
     "as_before": {},
-    "other_help": {"": -3.7, "distress": 2.5, "dependence": -2.0, "pull": -1.5},
-    "contact": {"": -2.0, "dependence": -2.5, "support": 1.0, "pull": -2.0},
+    "seek_help": {"": -3.7, "distress": 2.5, "dependence": -2.0, "pull": -1.5, "helped": -2.0},
+    "drop_help": {"": -9.0, "dependence": 3.0, "pull": 2.0, "helped": 6.0},
+    "seek_contact": {"": -2.0, "dependence": -2.5, "support": 1.0, "pull": -2.0},
     "drop_contact": {"": -3.6, "dependence": 3.0, "distress": 1.0, "pull": 2.0},
 }
 """Log weight of every option: a constant (under the empty name) and weights of the states' distances from `MIDDLE`."""
 
-MIDDLE = {"distress": 0.45, "alliance": 0.45, "resistance": 0.35, "dependence": 0.20, "support": 0.45, "pull": 0.0}
+MIDDLE = {"distress": 0.45, "alliance": 0.45, "resistance": 0.35, "dependence": 0.20, "support": 0.45, "pull": 0.0, "helped": 0.0}
 
 Whole = dict[str, float]
 
@@ -91,7 +94,7 @@ def live(
     """The state after `days` in which `happened`; what else it holds (counters) stays as it is.
 
     Args:
-        now: the six states, `support` and `pull`.
+        now: the six states, `support`, `pull` and `helped`.
         d, loneliness: who the client is.
         days: simulated days since the state was `now`.
         happened: life events and own decisions of that time, in order.

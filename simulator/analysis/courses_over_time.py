@@ -1,0 +1,111 @@
+"""Questionnaires over the days of a course: all who began it, come or not; survivors second; changes against a waiting
+list."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from simulator.analysis.estimands import Scope
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LEFT = "left"
+
+
+def over_time(
+    scores: "pl.DataFrame", begun: "pl.DataFrame", weekly: "pl.DataFrame", scopes: Sequence[Scope], by: str,
+    waitlist: str | None,
+) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
+    """Questionnaires by date: means per group and day, and changes from the first date to the last."""
+    import polars as pl
+
+    last = weekly.sort("course_id", "week").group_by("course_id", maintain_order=True).last()
+    stays = last.select("course_id", (pl.col("status") != LEFT).alias("stays"))
+    dated = scores.filter(
+        pl.col("moment").is_in(["course_start", "course_end"]) | pl.col("moment").str.starts_with("day ")
+    )
+    dated = dated.join(begun, on="course_id").join(stays, on="course_id")
+    means: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
+    scales = dated.partition_by(["instrument", "scale", "respondent"], as_dict=True, maintain_order=True)
+    for (instrument, scale, respondent), part in scales.items():
+        if part["day"].n_unique() < 2:
+            continue
+        named = {"instrument": instrument, "scale": scale, "respondent": respondent}
+        means += [named | row for row in _means(part, scopes, by, str(instrument), str(scale))]
+        changes += [named | row for row in _changes(part, scopes, by, waitlist)]
+    return {"scores": means, "changes": changes}
+
+
+def _means(part: "pl.DataFrame", scopes: Sequence[Scope], by: str, instrument: str, scale: str) -> list[dict[str, Any]]:
+    """Per group and day the mean of all courses begun and, second, of those who did not leave until the end."""
+    import numpy as np
+    import polars as pl
+
+    from simulator.analysis.questionnaires import score_range
+    from simulator.statistics.limits import UNBOUNDED
+    from simulator.statistics.means import mean_over_clusters
+
+    ends = score_range(instrument, scale) or UNBOUNDED
+
+    def of(frame: "pl.DataFrame") -> dict[str, Any]:
+        values, who = frame["score"].to_numpy().astype(np.float64), frame["cluster"].to_numpy()
+        return {
+            scope.name: mean_over_clusters(
+                values, who, estimand=scope.estimand, bounds=ends, cluster=scope.cluster
+            ).to_dict()
+            for scope in scopes
+        }
+
+    days = part["day"].unique().sort().to_list()
+    return [
+        {
+            "group": group, "day": day, "place": days.index(day), "places": len(days), "means": of(own),
+            "survivors": of(own.filter(pl.col("stays"))), "courses": len(own), "stayed": int(own["stays"].sum()),
+            "missing": own["score"].null_count(),
+        }
+        for (group, day), own in sorted(part.partition_by([by, "day"], as_dict=True).items(), key=lambda e: str(e[0]))
+    ]  # fmt: skip
+
+
+def _changes(part: "pl.DataFrame", scopes: Sequence[Scope], by: str, waitlist: str | None) -> list[dict[str, Any]]:
+    """Last minus first date per course: every group against the waiting list, all begun first, survivors second."""
+    import numpy as np
+    import polars as pl
+
+    from simulator.analysis.contrasts import contrasts_of_measure
+    from simulator.statistics.means import mean_over_clusters
+
+    ends = (part["day"].min(), part["day"].max())
+    first, last = (part.filter(pl.col("day") == day) for day in ends)
+    change = first.select("course_id", "cluster", by, "stays", pl.col("score").alias("before")).join(
+        last.select("course_id", pl.col("score").alias("after")), on="course_id"
+    )
+    change = change.with_columns((pl.col("after") - pl.col("before")).alias("change"))
+    rows: list[dict[str, Any]] = []
+    for who, frame in (("all begun", change), ("survivors", change.filter(pl.col("stays")))):
+        groups = [str(name) for name in frame[by].unique().sort()]
+        pairs = [(name, waitlist) for name in groups if name != waitlist] if waitlist in groups else []
+        against = {
+            row.first: row.to_dict()
+            for row in contrasts_of_measure(
+                "change", frame["change"].to_numpy().astype(np.float64), frame, scopes, by=by, pairs=pairs
+            )
+        } if pairs else {}  # fmt: skip
+        for group in groups:
+            own = frame.filter(pl.col(by) == group)
+            values = own["change"].to_numpy().astype(np.float64)
+            means = {
+                scope.name: mean_over_clusters(
+                    values, own["cluster"].to_numpy(), estimand=scope.estimand, cluster=scope.cluster
+                ).to_dict()
+                for scope in scopes
+            }
+            compared = against.get(group)
+            rows.append({
+                "who": who, "group": group, "from_day": ends[0], "to_day": ends[1], "courses": len(own),
+                "missing": own["change"].null_count(), "means": means, "waitlist": waitlist,
+                "differences": compared["differences"] if compared else None,
+                "adjusted_p": compared["adjusted_p"] if compared else None,
+            })  # fmt: skip
+    return rows
