@@ -123,7 +123,7 @@ class ScriptedClient(DyadAgent):
 
     @property
     def whole_state(self) -> dict[str, float]:
-        """The state with all that goes on from session to session: `support`, `pull`, `helped`, and how much was told."""
+        """The state with all that goes on between sessions: `support`, `pull`, `helped`, and how much was told."""
         process = self.process
         told = {"told": float(process.told), "told_sensitive": float(process.told_sensitive)}
         return self._beyond | process.state._asdict() | told

@@ -57,7 +57,15 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
 }
 """Log weight of every option: a constant (under the empty name) and weights of the states' distances from `MIDDLE`."""
 
-MIDDLE = {"distress": 0.45, "alliance": 0.45, "resistance": 0.35, "dependence": 0.20, "support": 0.45, "pull": 0.0, "helped": 0.0}
+MIDDLE = {
+    "distress": 0.45,
+    "alliance": 0.45,
+    "resistance": 0.35,
+    "dependence": 0.20,
+    "support": 0.45,
+    "pull": 0.0,
+    "helped": 0.0,
+}
 
 Whole = dict[str, float]
 
