@@ -22,6 +22,8 @@ COMMANDS = {
     "personas": "check and describe persona sets",
     "instruments": "list instruments, score answers",
     "codebooks": "list and check codebooks",
+    "coders": "train a coder on coded sessions, show one",
+    "validate": "a trained coder against people's codes on sessions it has not seen",
     "serve": "start vLLM replicas, or a mock server",
     "bench": "benchmarks of the engine, the HTTP layer and coders",
     "coverage": "how often intervals cover the planted truth",

@@ -1,0 +1,65 @@
+"""`dyad validate CODER --against FILE`: how a trained coder agrees with people on sessions that it was not trained on.
+
+CODER is a folder that `dyad coders train` wrote. Sessions of FILE that it has seen in training are left out and
+counted; where none remains, nothing is validated.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from simulator.cli.main import OneLineParser
+from simulator.cli.output import say, show, show_json
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; see the module's docstring."""
+    parser = OneLineParser("dyad validate", description=__doc__)
+    parser.add_argument("coder", type=Path, help="a folder that `dyad coders train` wrote")
+    parser.add_argument("--against", type=Path, required=True, help="coded sessions, a local file")
+    parser.add_argument("--format", help="the data's format; by default its header shows it")
+    parser.add_argument("--sha256", help="what the file's SHA-256 must be, or its first 8 or more characters")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, a key per task")
+    options = parser.parse_args(arguments)
+    from simulator.analysis.validity import validate
+    from simulator.coding.loaders import read_examples
+    from simulator.coding.trained.coder import TrainedCoder
+
+    coder = TrainedCoder(options.coder)
+    found = validate(coder, read_examples(options.against, options.format, options.sha256))
+    seen = max(report["sessions_left_out"] for report in found.values())
+    if seen:
+        say(f"left out: {seen} sessions that the coder was trained on")
+    if options.json:
+        show_json(found)
+        return 0
+    for name, report in found.items():
+        for line in _lines(name, report):
+            show(line)
+    return 0
+
+
+def _lines(name: str, report: Mapping[str, Any]) -> list[str]:
+    lines = [f"{name}: {report['units']} units, {report['sessions']} sessions"]
+    if report["exploratory"]:
+        lines[0] += "; exploratory: people agree below alpha .667, or nobody knows"
+    for key in ("macro_f1", "kappa", "alpha", "ece"):
+        interval = report["intervals"][key]
+        rest = [f"{base} {report['baselines'][base][key]:.3f}" for base in report["baselines"] if key != "ece"]
+        lines.append(
+            f"  {key:<9}{report[key]:.3f} [{_limit(interval['low'])}, {_limit(interval['high'])}] "
+            f"({interval['clusters']} {interval['cluster']})  {'  '.join(rest)}".rstrip()
+        )
+    if report["ceiling"] is not None:
+        pair = f"{report['human']:.3f} a pair"
+        lines.append(f"  people   {report['ceiling']:.3f} a rater against the others' plurality, {pair}")
+    lines += [
+        f"  {row['code']:<16} precision {_limit(row['precision'])}  recall {_limit(row['recall'])}  "
+        f"F1 {_limit(row['f1'])}  AUC {_limit(row['auc'])}  base rate {row['base_rate']:.3f}"
+        for row in report["codes"]
+    ]
+    return lines
+
+
+def _limit(number: float | None) -> str:
+    return "-" if number is None or number != number else f"{number:.3f}"

@@ -1,0 +1,109 @@
+"""First scores of every turn, and what the joining step sees of them.
+
+A turn's inputs are the scores of its own text and of its text in context, those of its sentences where a data set names
+evidence, the probabilities of the turns around it (and of the other codes of the same turn), and their means over the
+session. The neighbours' scores are predictions, never people's codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.coding.trained.examples import Task
+from simulator.coding.trained.joining import softmax
+from simulator.coding.trained.reading import Features, Reader, Scale, full_design, text_design
+from simulator.coding.trained.recipes import Recipe
+from simulator.coding.trained.sentences import cut, describe, score_sentences
+from simulator.coding.trained.turns import Turns, rows_at
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.int64]
+
+_SHARPNESS = 4.0
+"""Ridge scores lie about between -1 and 1; so many times them as log-odds."""
+
+
+class Scores:
+    """Scores of turns by task, 0 for turns of other roles: `own` (turns, inputs) as they are, `soft` (turns, values) as
+    probabilities."""
+
+    def __init__(self) -> None:
+        self.own: dict[str, Floats] = {}
+        self.soft: dict[str, Floats] = {}
+
+    def put(self, task: Task, rows: Ints, text: Floats, full: Floats, sentences: Floats | None, count: int) -> None:
+        """Set the scores of some turns out of `count`."""
+        own = np.hstack([text, full] if sentences is None else [text, full, sentences])
+        if task.name not in self.own:
+            self.own[task.name] = np.zeros((count, own.shape[1]), np.float32)
+            self.soft[task.name] = np.zeros((count, len(task.values)), np.float32)
+        self.own[task.name][rows] = own
+        self.soft[task.name][rows] = softmax(_SHARPNESS * full)
+
+
+def rows_of_task(task: Task, turns: Turns) -> Ints:
+    """The turns that a task speaks of."""
+    return np.flatnonzero(turns.role == task.role)
+
+
+def sentence_scores(reader: Reader, texts: Sequence[str], coefficients: Floats) -> Floats:
+    """What the sentences of each text say about it: (texts, 3 * columns)."""
+    sentences = cut(texts)
+    vectors = reader.vocabularies[0].vectors(reader.tokens(sentences.texts))
+    return describe(score_sentences(vectors, coefficients), sentences.owner, len(texts))
+
+
+def first_scores(
+    reader: Reader, features: Features, rows: Ints, scale: Scale, text: Floats, full: Floats, sentences: Floats | None
+) -> tuple[Floats, Floats, Floats | None]:
+    """Scores of these turns by text alone, in context, and by sentences."""
+    found = None
+    if sentences is not None:
+        found = sentence_scores(reader, [features.turns.turns[row].text for row in rows], sentences)
+    return (
+        text_design(features, rows).scores(text),
+        full_design(reader.recipe, features, scale, rows).scores(full),
+        found,
+    )
+
+
+def joint_inputs(recipe: Recipe, tasks: Sequence[Task], task: Task, features: Features, scores: Scores) -> Floats:
+    """(turns of the task's role, inputs)."""
+    turns, rows = features.turns, rows_of_task(task, features.turns)
+    parts = [scores.own[task.name][rows]]
+    soft = np.hstack([scores.soft[other.name] for other in tasks])
+    if recipe.has("neighbours"):
+        others = [
+            scores.soft[other.name][rows] for other in tasks if other.name != task.name and other.role == task.role
+        ]
+        parts += others
+        around = range(-recipe.neighbours, recipe.neighbours + 1)
+        parts += [rows_at(soft, turns.beside(steps)[rows]) for steps in around if steps]
+    if recipe.has("session") and recipe.neighbours:
+        parts.append(_session_means(tasks, turns, scores.soft)[rows])
+    if recipe.has("measures"):
+        parts += [_summary(name, features)[rows][:, None] for name in recipe.summary]
+    return np.hstack(parts).astype(np.float32)
+
+
+def _session_means(tasks: Sequence[Task], turns: Turns, soft: Mapping[str, Floats]) -> Floats:
+    """Mean probabilities over the turns of the session, per task, at every turn."""
+    sessions = int(turns.session[-1]) + 1 if len(turns) else 0
+    parts = []
+    for task in tasks:
+        of_role = np.bincount(turns.session, turns.role == task.role, minlength=sessions)
+        sums = np.stack(
+            [np.bincount(turns.session, column, minlength=sessions) for column in soft[task.name].T], axis=1
+        )  # fmt: skip
+        parts.append((sums / np.maximum(of_role, 1)[:, None])[turns.session])
+    return np.hstack(parts)
+
+
+def _summary(name: str, features: Features) -> Floats:
+    if name == "sentences":
+        return np.log1p(np.bincount(cut(features.turns.texts).owner, minlength=len(features.turns)))
+    return features.column(name)
