@@ -138,9 +138,12 @@ def run_in_child(server: subprocess.Popen[str], out: Path, kill_after: float | N
 def test_kills_at_random_instants_lose_and_double_nothing(
     reference: Path, tmp_path: Path, fork_server: subprocess.Popen[str]
 ) -> None:
-    started = time.perf_counter()
-    assert run_in_child(fork_server, tmp_path / "whole", None) == 0
-    whole = time.perf_counter() - started
+    durations = []
+    for number in range(4):  # the quickest of several: a busy moment must not push the kills behind the end of a run
+        started = time.perf_counter()
+        assert run_in_child(fork_server, tmp_path / f"whole{number}", None) == 0
+        durations.append(time.perf_counter() - started)
+    whole = min(durations)
     instants = random.Random(20261123)
     kills = rounds = 0
     while kills < KILLS:
