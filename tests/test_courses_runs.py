@@ -21,6 +21,8 @@ from tests.studies_for_tests import parquet_bytes, small
 
 ROOT = Path(__file__).parent.parent
 KILLS = 6
+PATIENCE = 4
+"""Kills of one run, after which it is let to its end: its last part, the dataset, is made as a whole or not at all."""
 COURSE = ("session=course", "session.course.sessions=4", "session.max_turns=10", "therapist=[companion,waitlist]")
 NULL = "+therapist.again={_target_: simulator.agents.scripted.therapist.ScriptedTherapist, policy: mi_consistent}"
 
@@ -75,9 +77,13 @@ def test_courses_killed_at_random_instants_end_with_the_same_tables(
     while kills < KILLS and rounds < 4 * KILLS:
         rounds += 1
         out = tmp_path / f"killed{rounds}"
-        while status := run_in_child(fork_server, out, instants.uniform(0, whole / 2), instants.choice((1, 2, 3))):
+        left = PATIENCE
+        while status := run_in_child(
+            fork_server, out, instants.uniform(0, whole) if left else None, instants.choice((1, 2, 3))
+        ):
             assert status == -signal.SIGKILL
             kills += 1
+            left -= 1
         assert parquet_bytes(out) == parquet_bytes(reference)
     assert kills >= KILLS
 

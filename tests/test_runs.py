@@ -26,6 +26,8 @@ from tests.studies_for_tests import parquet_bytes, small
 
 ROOT = Path(__file__).parent.parent
 KILLS = 20
+PATIENCE = 6
+"""Kills of one run, after which it is let to its end: its last part, the dataset, is made as a whole or not at all."""
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +152,15 @@ def test_kills_at_random_instants_lose_and_double_nothing(
         rounds += 1
         out = tmp_path / f"killed{rounds}"
         seen: set[tuple[str, int, int, str]] = set()
+        left = PATIENCE
         while (
-            status := run_in_child(fork_server, out, instants.uniform(0, whole / 2), instants.choice((1, 2, 3)))
+            status := run_in_child(
+                fork_server, out, instants.uniform(0, whole) if left else None, instants.choice((1, 2, 3))
+            )
         ) != 0:
             assert status == -signal.SIGKILL
             kills += 1
+            left -= 1
             if (out / "journal").is_dir():
                 now = journalled_turns(out)
                 assert seen <= now
