@@ -170,10 +170,10 @@ def _stopped_by(history: History, index: int, last_turn: int) -> str | None:
 def seat_all(
     spec: CourseSpec, setting: CourseSetting, index: int, memories: Mapping[str, Memory] | None = None
 ) -> SeatedSession:
-    """Fresh agents in all chairs of a session; in a course of several with what each role remembers."""
+    """Fresh agents in all chairs of a session; in a course of several in those of `memories`, with what each knows."""
     seated = SeatedSession()
     roles = setting.protocol.roles
-    for role in roles:
+    for role in roles if memories is None else memories:
         seat = Seat(
             role=role,
             partner_roles=tuple(other for other in roles if other != role),

@@ -8,15 +8,15 @@ A course that begins is followed to its last day. A client that left, or waits o
 other help and contacts every week, and fills in questionnaires at the same simulated dates.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from simulator.agents.between_sessions import QUESTIONS, Decides, Decision, Kept, Lives, Memory, TakesNotes
 from simulator.agents.life_events import LIFE_EVENTS, draw_event
 from simulator.errors import SessionError
 from simulator.instruments.schema import Moment
-from simulator.records.history import History
-from simulator.records.journal_records import CourseRecord, Decided, Lived, Note, Noted
+from simulator.records.history import Fact, History
+from simulator.records.journal_records import CourseEnded, CourseRecord, Decided, Failed, Lived, Note, Noted
 from simulator.records.seeds import derive_seed
 from simulator.sessions import course as single
 from simulator.sessions.administration import administer
@@ -74,6 +74,9 @@ class _Course:
     _decisions: dict[tuple[float, str], Decided] = field(default_factory=dict)
     _notes: dict[tuple[int, str], Noted] = field(default_factory=dict)
 
+    _past: dict[int, list[Fact]] = field(default_factory=dict)
+    """What the journal holds, by session; administrations by date stand with the session before them."""
+
     def __post_init__(self) -> None:
         chairs = self.spec.chairs
         if not all(self.setting.factories[role, chairs[role]].holds_sessions for role in self.setting.protocol.roles):
@@ -85,6 +88,8 @@ class _Course:
                 self._decisions[fact.day, fact.question] = fact
             elif isinstance(fact, Noted):
                 self._notes[fact.session, fact.role] = fact
+            elif not isinstance(fact, CourseEnded | Failed):
+                self._past.setdefault(fact.session, []).append(fact)
 
     @property
     def _protocol(self) -> CourseProtocol:
@@ -96,19 +101,18 @@ class _Course:
         return next(role for role in self.setting.protocol.roles if role in self.setting.persona_roles)
 
     async def begin(self) -> None:
-        """Seat everyone before the first session, and ask what is asked then."""
-        seated = self._between(0.0)
-        await single.administer_all(
-            self.spec, self.setting, seated, self.history, "course_start", 0, self.record, present=self._present
-        )
+        """Ask what is asked before the first session."""
+        await self._of_course("course_start", 0.0)
 
     async def end(self) -> None:
         """Ask what is asked when a course is over, of all that began one."""
-        day = self._protocol.days
-        if any("course_end" in choice.moments for choice in self.setting.instruments):
+        await self._of_course("course_end", self._protocol.days)
+
+    async def _of_course(self, moment: Moment, day: float) -> None:
+        if any(moment in choice.moments for choice in self.setting.instruments):
             await single.administer_all(
-                self.spec, self.setting, self._on(day), self.history, "course_end", self._last, self.record, day,
-                present=self._present,
+                self.spec, self.setting, self._on(day), self._earlier(self._last), moment, self._last, self.record,
+                day, self._present,
             )  # fmt: skip
 
     async def take(self, step: Step) -> None:
@@ -141,14 +145,14 @@ class _Course:
 
     async def _hold(self, day: float) -> None:
         """Hold the next session, or the rest of it, and keep what everyone notes of it."""
-        index, roles = self.held, self.setting.protocol.roles
+        index, roles, earlier = self.held, self.setting.protocol.roles, self._earlier(self.held)
         if not all((index, role) in self._notes for role in roles):
             self._stop_if_drained()
-            seated = single.seat_all(self.spec, self.setting, index, self._memories(day))
-            if not self.history.turns(index):
-                await self._around("session_start", seated, day)
-            await single.hold_session(self.spec, self.setting, seated, self.history, index, self.record, day)
-            await self._around("session_end", seated, day)
+            seated = single.seat_all(self.spec, self.setting, index, self._memories(day, roles))
+            if not earlier.turns(index):
+                await self._around("session_start", seated, earlier, day)
+            await single.hold_session(self.spec, self.setting, seated, earlier, index, self.record, day)
+            await self._around("session_end", seated, earlier, day)
             for role in roles:
                 seated.chairs[role].hear_out()
             for role in roles:
@@ -159,8 +163,12 @@ class _Course:
         self._lived, self._seated = day, None
         self.held += 1
 
-    async def _around(self, moment: Moment, seated: single.SeatedSession, day: float) -> None:
-        await single.administer_all(self.spec, self.setting, seated, self.history, moment, self.held, self.record, day)
+    async def _around(self, moment: Moment, seated: single.SeatedSession, earlier: History, day: float) -> None:
+        await single.administer_all(self.spec, self.setting, seated, earlier, moment, self.held, self.record, day)
+
+    def _earlier(self, session: int) -> History:
+        """What the journal holds of a session."""
+        return History(self.spec.course, self._past.get(session, []))
 
     async def _note(self, role: str, seated: single.SeatedSession, index: int, day: float) -> None:
         agent, kept = seated.chairs[role].agent, Kept()
@@ -243,10 +251,11 @@ class _Course:
         """Give the instruments of a date. Nothing of it touches the course: it is the same without them."""
         moment = f"day {day:g}"
         seated: single.SeatedSession | None = None
+        earlier = self._earlier(self._last)
         for choice in self.setting.instruments:
             if day not in dates_of(choice, self._protocol) or choice.respondent not in self._present:
                 continue
-            if self.history.has_administration(self._last, moment, choice.instrument, choice.respondent):
+            if earlier.has_administration(self._last, moment, choice.instrument, choice.respondent):
                 continue
             self._stop_if_drained()
             seated = seated or self._on(day)
@@ -258,23 +267,25 @@ class _Course:
             self.record(administration)
 
     def _on(self, day: float) -> single.SeatedSession:
-        """Everyone as they would be on a day, the client's state moved to it; nothing is kept of that."""
-        seated = single.seat_all(self.spec, self.setting, self.held, self._memories(day))
+        """Everyone present as they would be on a day, the client's state moved to it; nothing is kept of that."""
+        seated = single.seat_all(self.spec, self.setting, self.held, self._memories(day, self._present))
         agent = seated.chairs[self._client].agent
         if isinstance(agent, Lives) and day > self._lived:
             agent.live(day - self._lived, self._happened, self._seed(f"life:{day:g}"))
         return seated
 
     def _between(self, day: float) -> single.SeatedSession:
+        """The client alone, as it is between two sessions."""
         if self._seated is None:
-            self._seated = single.seat_all(self.spec, self.setting, self.held, self._memories(day))
+            self._seated = single.seat_all(self.spec, self.setting, self.held, self._memories(day, [self._client]))
         return self._seated
 
-    def _memories(self, day: float) -> dict[str, Memory]:
+    def _memories(self, day: float, roles: Collection[str]) -> dict[str, Memory]:
         policy = self._protocol.memory
         return {
             role: Memory(day, self.held, remembered(self._noted.get(role, ()), day, policy), self._states.get(role, {}))
             for role in self.setting.protocol.roles
+            if role in roles
         }
 
     @property
