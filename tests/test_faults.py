@@ -63,7 +63,7 @@ UNREPEATABLE = "+therapist.never_twice={_target_: tests.test_faults.NeverTwice}"
 
 
 def study(out: Path, *more: str) -> object:
-    limits = ("limits.workers=1", "limits.lease_seconds=1", "shards=1", "limits.concurrency=1")
+    limits = ("limits.workers=1", "limits.lease_seconds=600", "shards=1", "limits.concurrency=1")
     return compose(
         "therapist=[]", UNREPEATABLE, "personas.limit=1", "replicates=1", "instruments=[]", "session.max_turns=12",
         f"out={out}", *limits, *more,
@@ -102,7 +102,7 @@ def test_a_writer_that_was_stopped_and_comes_back_leaves_one_branch(tmp_path: Pa
     lease = out / "journal/0.lease"
     with pytest.raises(UserError, match=f"process {first.pid}"):
         run_study(study(out))  # type: ignore[arg-type]
-    os.utime(lease, (time.time() - 2, time.time() - 2))  # as if the lease had not been touched in time
+    os.utime(lease, (time.time() - 601, time.time() - 601))  # as if the lease had not been touched in time
     second = run_study(study(out))  # type: ignore[arg-type]
     assert second.tally.ended == 1
     finished = parquet_bytes(out)

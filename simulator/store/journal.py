@@ -49,12 +49,19 @@ def shard_of(course: str, shards: int) -> int:
 class Syncer:
     """Syncs the files of a process to the device every `seconds`, in a thread of its own, and on `close`.
 
-    Nothing of it runs in the event loop. `beat` is called at the same times.
+    Nothing of it runs in the event loop. `beat` is called at the same times. What the device refuses is told once to
+    `trouble`, and does not stop the beat.
     """
 
-    def __init__(self, seconds: float = 2.0, beat: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        seconds: float = 2.0,
+        beat: Callable[[], None] = lambda: None,
+        trouble: Callable[[OSError], None] = lambda error: None,
+    ) -> None:
         self._seconds = seconds
         self._beat = beat
+        self._trouble = trouble
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._writers: set[JournalWriter] = set()
@@ -72,8 +79,11 @@ class Syncer:
 
     def _loop(self) -> None:
         while not self._closing.wait(self._seconds):
-            self._beat()
-            self._sync_all()
+            try:
+                self._beat()
+                self._sync_all()
+            except OSError as error:
+                self._trouble(error)
 
     def _sync_all(self) -> None:
         with self._lock:

@@ -1,9 +1,10 @@
 """Leases: who may write a shard now. No lock that NFS lacks: a lease is a small file, made exclusively.
 
 `<shard>.lease` names host, process, its start time and the boot. A lease lives as long as its file is touched in
-time; on the same host it ends at once with its process. A live lease refuses a second writer with one line; a dead or
-lapsed one is taken over without waiting for a human, and a holder that comes back (from SIGSTOP, from a lost network)
-learns at its next touch that the shard is no longer its own. What it wrote in between is set aside by the reader.
+time; on the same host it ends at once with its process. A live lease refuses a second writer with one line (after a
+moment, in which a process that was just killed gets to die); a dead or lapsed one is taken over without waiting for a
+human, and a holder that comes back (from SIGSTOP, from a lost network) learns at its next touch that the shard is no
+longer its own. What it wrote in between is set aside by the reader.
 """
 
 import contextlib
@@ -17,6 +18,8 @@ from simulator.errors import UserError
 
 LAPSE_SECONDS = 60.0
 """A lease that was not touched for this long has lapsed."""
+DYING_SECONDS = 1.0
+"""How long the end of a holder on this host is waited for: a process that was killed may still be on its way out."""
 
 
 def _boot() -> str:
@@ -63,13 +66,19 @@ class Lease:
         lapse: seconds without a touch after which others may take the lease over.
 
     Raises:
-        UserError: another living process holds it.
+        UserError: another living process holds it, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path, shard: int, lapse: float = LAPSE_SECONDS) -> None:
         self.path = folder / f"{shard}.lease"
         self._lapse = lapse
-        self._inode = self._take()
+        try:
+            self._inode = self._take()
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path}: {error.strerror}; nothing was changed; make room or access, then run the "
+                "same command again"
+            ) from None
 
     def _take(self) -> int:
         content = {
@@ -79,8 +88,8 @@ class Lease:
             "started": _started(os.getpid()),
         }
         staged = self.path.with_name(f"{self.path.name}.{socket.gethostname()}.{os.getpid()}")
-        staged.write_text(json.dumps(content))
         try:
+            staged.write_text(json.dumps(content))
             for _ in range(3):
                 try:
                     os.link(staged, self.path)
@@ -94,23 +103,38 @@ class Lease:
             staged.unlink(missing_ok=True)
 
     def _clear_if_dead(self) -> None:
-        try:
-            content = json.loads(self.path.read_text() or "{}")
-            age = time.time() - self.path.stat().st_mtime
-        except (FileNotFoundError, json.JSONDecodeError):
-            content, age = {}, self._lapse
-        if content and age < self._lapse and not _process_ended(content):
+        until = time.monotonic() + min(DYING_SECONDS, self._lapse / 4)
+        inode, holder = self._holder()
+        while holder and holder.get("host") == socket.gethostname() and time.monotonic() < until:
+            time.sleep(DYING_SECONDS / 50)
+            inode, holder = self._holder()
+        if holder:
             raise UserError(
                 f"shard {self.path.stem} of {self.path.parent.parent} is being written by process "
-                f"{content.get('process')} on {content.get('host')}; wait for it or stop it"
+                f"{holder.get('process')} on {holder.get('host')}; wait for it or stop it"
             )
-        # rename first: of two processes that saw the same dead lease only one gets to remove it
-        grave = self.path.with_name(f"{self.path.name}.dead.{os.getpid()}")
+        grave = self.path.with_name(f"{self.path.name}.dead.{socket.gethostname()}.{os.getpid()}")
         try:
-            self.path.rename(grave)
+            self.path.rename(grave)  # of two processes that saw the same dead lease only one gets to remove it
         except FileNotFoundError:
             return
+        if grave.stat().st_ino != inode:  # the other one was quicker, and this is its new lease
+            with contextlib.suppress(FileExistsError):
+                os.link(grave, self.path)
         grave.unlink(missing_ok=True)
+
+    def _holder(self) -> tuple[int | None, dict[str, object]]:
+        """The lease's file, and who holds it; nobody where the holder does not live any more."""
+        try:
+            with self.path.open() as file:
+                text, status = file.read(), os.fstat(file.fileno())
+        except FileNotFoundError:
+            return None, {}
+        content: dict[str, object] = {}
+        with contextlib.suppress(json.JSONDecodeError):
+            content = json.loads(text)
+        lapsed = time.time() - status.st_mtime >= self._lapse
+        return status.st_ino, {} if lapsed or _process_ended(content) else content
 
     def touch(self) -> bool:
         """Show that the holder lives, at least every `lapse / 4` seconds; False where another one has taken over."""

@@ -26,6 +26,7 @@ from simulator.studies.identity import code_version, difference, identity_compon
 from simulator.studies.plan import Plan, make_plan
 from simulator.studies.rows import course_rows, persona_rows
 from simulator.studies.scheduler import Tally
+from simulator.studies.shards import unwritable
 from simulator.studies.workers import in_processes, run_in_workers, workers_for
 
 COURSES_PER_SHARD = 512
@@ -152,7 +153,7 @@ def run_study(
         started: told folder and plan as soon as they are known.
 
     Raises:
-        UserError: the configuration, the folder or the journal does not permit it; nothing was changed.
+        UserError: the configuration, the folder or the journal does not permit it; nothing was lost.
     """
     plan = make_plan(config)
     setting = _setting(config)
@@ -169,10 +170,13 @@ def run_study(
         def rows(part: int, parts: int) -> Iterator[dict[str, Any]]:
             return course_rows(index.within(part, parts), origin)
 
-        write_personas(run, persona_rows(plan))
-        compact_one = partial(compact_unit, run, plan.size, shards, rows, instruments)
-        in_processes(compact_one, units_of(plan.size, shards), workers)
-        finish_compaction(run, plan.size)
+        try:
+            write_personas(run, persona_rows(plan))
+            compact_one = partial(compact_unit, run, plan.size, shards, rows, instruments)
+            in_processes(compact_one, units_of(plan.size, shards), workers)
+            finish_compaction(run, plan.size)
+        except OSError as error:
+            raise unwritable(run, error) from None
     return RunResult(run, plan, tally, notes)
 
 

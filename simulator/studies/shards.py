@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from simulator.errors import UserError
 from simulator.records.history import History
 from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Header
 from simulator.sessions.course import CourseSpec
@@ -22,6 +23,14 @@ Append = Callable[[CourseRecord], None]
 
 SYNC_SECONDS = 2.0
 """How often what was written is brought to the device (the default policy; `kill -9` loses nothing in between)."""
+
+
+def unwritable(run: RunFolder, error: OSError) -> UserError:
+    """What a user is told whose disk is full, or may not be written."""
+    return UserError(
+        f"cannot write {run.path}: {error.strerror}; nothing was lost; make room or access, then run the same "
+        "command again"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class ShardWriter:
         mine: the shards that this process writes.
 
     Raises:
-        UserError: another living process writes one of them.
+        UserError: another living process writes one of them, or the folder cannot be written.
     """
 
     run: RunFolder
@@ -60,8 +69,11 @@ class ShardWriter:
     _syncer: Syncer = field(init=False)
 
     def __enter__(self) -> "ShardWriter":
-        self.run.journal.mkdir(exist_ok=True)
-        self._syncer = Syncer(min(SYNC_SECONDS, self.lease_seconds / 4), self._touch)
+        try:
+            self.run.journal.mkdir(exist_ok=True)
+        except OSError as error:
+            raise unwritable(self.run, error) from None
+        self._syncer = Syncer(min(SYNC_SECONDS, self.lease_seconds / 4), self._touch, self._trouble)
         try:
             for shard in self.mine:
                 self._leases.append(Lease(self.run.journal, shard, self.lease_seconds))
@@ -77,6 +89,9 @@ class ShardWriter:
             lease.release()
         self._leases.clear()
 
+    def _trouble(self, error: OSError) -> None:
+        self.lost(f"the journal cannot be brought to the device ({error.strerror})")
+
     def _touch(self) -> None:
         for lease in self._leases:
             if not lease.touch():
@@ -87,11 +102,15 @@ class ShardWriter:
 
         Raises:
             DamageError: a journal file is damaged.
+            UserError: a torn tail cannot be cut, because the folder cannot be written.
         """
         for shard in self.mine:
             reading = read_shard(self.run.journal, shard)
             for file in reading.torn:
-                aside = cut_tail(file)
+                try:
+                    aside = cut_tail(file)
+                except OSError as error:
+                    raise unwritable(self.run, error) from None
                 self.notes.append(f"{file.path}: a torn tail of {len(file.tail)} bytes was cut and kept in {aside}")
             if reading.set_aside:
                 self.notes.append(f"shard {shard}: {reading.set_aside} records of an older writer were set aside")

@@ -2,7 +2,9 @@
 
 Workers are forked after everything is imported and checked; each writes shards of its own, runs its own event loop on
 uvloop, and reports to the parent through a pipe. A signal drains all of them. No worker outlives its parent; a worker
-or a parent that is killed leaves a run that the same command continues.
+or a parent that is killed leaves a run that the same command continues. The parent never waits for anything but the
+workers' work: a worker that has told its last word and does not end is ended, and one that ends without a word is
+noticed by its end.
 """
 
 import asyncio
@@ -14,11 +16,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from simulator.errors import UserError
 from simulator.models.clients import ModelClients
@@ -31,6 +33,8 @@ from simulator.studies.shards import ShardWriter
 
 FEWEST_COURSES_PER_WORKER = 32
 _REPORT_EVERY_SECONDS = 0.2
+_LAST_SECONDS = 10.0
+"""How long a process may take to end once its work is done, or once it was asked to end."""
 
 
 def usable_cores() -> int:
@@ -62,6 +66,13 @@ class _Report:
     notes: list[str] = field(default_factory=list)
     error: str | None = None
     user_error: str | None = None
+    final: bool = False
+    """Nothing comes after this report."""
+
+    @property
+    def is_trouble(self) -> bool:
+        """The worker could not go on, so the others need not."""
+        return self.error is not None or self.user_error is not None
 
 
 def run_in_workers(
@@ -123,40 +134,90 @@ def _run_loop(main: Coroutine[Any, Any, Tally]) -> Tally:
 Simulate = Callable[[int, Callable[[Tally], None], Callable[[], bool]], _Report]
 
 
+@dataclass(slots=True)
+class _Member:
+    """A worker as its parent sees it."""
+
+    process: Any
+    reader: Connection
+    latest: _Report = field(default_factory=lambda: _Report(Tally()))
+    silent: bool = False
+    """It will not report any more."""
+
+    def listen(self, ended: bool) -> None:
+        """Take in what it has reported; `ended` says that its process has."""
+        try:
+            while self.reader.poll():
+                self.latest = self.reader.recv()
+        except (EOFError, OSError):  # the latter in the middle of a report: it was killed
+            self.silent = True
+        self.silent = self.silent or ended
+
+    def end(self) -> None:
+        """See to it that the process ends, within bounds."""
+        self.process.join(_LAST_SECONDS if self.silent else 0)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join(_LAST_SECONDS)
+        self.reader.close()
+
+    @property
+    def ended_by(self) -> str | None:
+        """What ended it before its last word, or None where it finished."""
+        if self.latest.final:
+            return None
+        status = self.process.exitcode
+        return signal.Signals(-status).name if status is not None and status < 0 else f"status {status}"
+
+
 def _supervise(simulate: Simulate, workers: int, progress: Callable[[Tally], None]) -> tuple[Tally, list[str]]:
     context = multiprocessing.get_context("fork")
     parent = os.getpid()
-    readers: dict[Connection, Any] = {}
-    for worker in range(workers):
-        reader, writer = context.Pipe(duplex=False)
-        process = context.Process(target=_worker, args=(simulate, worker, writer, parent), daemon=True)
-        process.start()
-        writer.close()
-        readers[reader] = process
-    latest: dict[Connection, _Report] = {}
-    open_readers = list(readers)
-    with _forwarded_signals(readers.values()):
-        while open_readers:
-            for reader in cast("list[Connection]", wait(open_readers)):
-                try:
-                    latest[reader] = reader.recv()
-                except EOFError:
-                    open_readers.remove(reader)
-            progress(_sum(latest.values()))
-        for process in readers.values():
-            process.join()
-    for reader, process in readers.items():
-        report = latest.get(reader)
-        if report is not None and report.user_error is not None:
-            raise UserError(report.user_error)
-        if report is not None and report.error is not None:
-            raise RuntimeError(report.error)
-        if process.exitcode != 0:
-            name = signal.Signals(-process.exitcode).name if process.exitcode < 0 else f"status {process.exitcode}"
-            total = _sum(latest.values())
-            total.stopped_by = f"a worker was ended by {name}"
-            return total, _notes(latest.values())
-    return _sum(latest.values()), _notes(latest.values())
+    team: list[_Member] = []
+    try:
+        for worker in range(workers):
+            reader, writer = context.Pipe(duplex=False)
+            process = context.Process(target=_worker, args=(simulate, worker, writer, parent), daemon=True)
+            process.start()
+            writer.close()
+            team.append(_Member(process, reader))
+        with _forwarded_signals([member.process for member in team]):
+            _follow(team, progress)
+    finally:
+        for member in team:
+            member.end()
+    for member in team:
+        if member.latest.user_error is not None:
+            raise UserError(member.latest.user_error)
+        if member.latest.error is not None:
+            raise RuntimeError(member.latest.error)
+    reports = [member.latest for member in team]
+    total = _sum(reports)
+    ended_by = next(filter(None, (member.ended_by for member in team)), None)
+    if ended_by is not None:
+        total.stopped_by = f"a worker was ended by {ended_by}"
+    return total, _notes(reports)
+
+
+def _follow(team: list[_Member], progress: Callable[[Tally], None]) -> None:
+    """Listen until every worker has ended; where one cannot go on, the others are drained."""
+    drained = False
+    while running := [member for member in team if not member.silent]:
+        ready = wait([*(member.reader for member in running), *(member.process.sentinel for member in running)])
+        for member in running:
+            if member.reader in ready or member.process.sentinel in ready:
+                member.listen(member.process.sentinel in ready)
+        if not drained and any(member.latest.is_trouble for member in team):
+            drained = True
+            _send(signal.SIGTERM, [member.process for member in team if not member.silent])
+        progress(_sum(member.latest for member in team))
+
+
+def _send(number: int, processes: Iterable[Any]) -> None:
+    for process in processes:
+        if process.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
 
 
 def _sum(reports: Any) -> Tally:
@@ -171,7 +232,7 @@ def _notes(reports: Any) -> list[str]:
 
 
 def _worker(simulate: Simulate, worker: int, pipe: Connection, parent: int) -> None:
-    _die_with_parent()
+    _die_with_parent(parent)
     last = time.monotonic()
     tally = Tally()
 
@@ -179,7 +240,8 @@ def _worker(simulate: Simulate, worker: int, pipe: Connection, parent: int) -> N
         nonlocal last, tally
         tally = current
         if time.monotonic() - last > _REPORT_EVERY_SECONDS:
-            pipe.send(_Report(current))
+            with contextlib.suppress(BrokenPipeError):
+                pipe.send(_Report(current))
             last = time.monotonic()
 
     try:
@@ -188,16 +250,19 @@ def _worker(simulate: Simulate, worker: int, pipe: Connection, parent: int) -> N
         report = _Report(tally, user_error=str(error))
     except Exception:
         report = _Report(tally, error=traceback.format_exc())
+    report.final = True
     with contextlib.suppress(BrokenPipeError):
         pipe.send(report)
     pipe.close()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """On Linux: do not outlive the parent by a turn, so that its shards can be taken over at once."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:  # it was killed before that was in force
+        os._exit(1)
 
 
 @contextlib.contextmanager
@@ -208,9 +273,7 @@ def _forwarded_signals(processes: Any) -> Iterator[None]:
     def forward(number: int, frame: Any) -> None:
         nonlocal received
         received += 1
-        for process in processes:
-            if process.is_alive():
-                os.kill(process.pid, signal.SIGKILL if received > 1 and number == signal.SIGINT else number)
+        _send(signal.SIGKILL if received > 1 and number == signal.SIGINT else number, processes)
 
     try:
         before = {number: signal.signal(number, forward) for number in DRAIN_SIGNALS}
@@ -227,6 +290,7 @@ def in_processes(task: Callable[[int], None], count: int, workers: int) -> None:
     """Do `task(0) .. task(count - 1)`, over several processes (this one among them) where there are several.
 
     Raises:
+        OSError: what a task could not write.
         RuntimeError: a process did not finish its part.
     """
     workers = min(workers, count)
@@ -235,16 +299,38 @@ def in_processes(task: Callable[[int], None], count: int, workers: int) -> None:
             task(number)
         return
     context = multiprocessing.get_context("fork")
+    parent = os.getpid()
 
     def part(worker: int) -> None:
         for number in range(worker * count // workers, (worker + 1) * count // workers):
             task(number)
 
-    processes = [context.Process(target=part, args=(worker,)) for worker in range(1, workers)]
-    for process in processes:
-        process.start()
-    part(0)
-    for process in processes:
-        process.join()
-    if any(process.exitcode for process in processes):
-        raise RuntimeError("a process that wrote tables did not finish; the same command writes them again")
+    def part_apart(worker: int, pipe: Connection) -> None:
+        _die_with_parent(parent)
+        try:
+            part(worker)
+        except OSError as error:
+            pipe.send(OSError(error.errno, error.strerror))
+
+    team = []
+    try:
+        for worker in range(1, workers):
+            reader, writer = context.Pipe(duplex=False)
+            process = context.Process(target=part_apart, args=(worker, writer), daemon=True)
+            process.start()
+            writer.close()
+            team.append((process, reader))
+        part(0)
+        for process, _ in team:
+            process.join()
+    finally:
+        for process, _ in team:
+            if process.exitcode is None:
+                process.kill()
+                process.join(_LAST_SECONDS)
+    for process, reader in team:
+        with contextlib.suppress(EOFError):
+            if reader.poll():
+                raise reader.recv()
+        if process.exitcode:
+            raise RuntimeError("a process that wrote tables did not finish; the same command writes them again")
