@@ -1,49 +1,127 @@
-"""Runs studies in forked children that a test may kill: imports and warms up once, so that a kill costs little.
+"""Runs studies in forked children and kills them: imports and warms up once, so that a kill costs little.
 
-Reads lines `OUT OVERRIDE...` (tab-separated) on stdin; for each it forks a child that runs the study, prints the
-child's process id, waits for it, and prints its exit status.
+Reads one JSON object per line on stdin and answers each with one on stdout:
+
+- `{"warm": [OVERRIDE...], "out": FOLDER}` runs a study in this process, so that whatever it needs is loaded;
+- `{"run": [OVERRIDE...], "out": FOLDER, "workers": NUMBER, "kill_after": SECONDS or null, "victim": "parent" or
+  "worker", "deadline": SECONDS}` runs one in a child and kills that, or one of its workers, after so many seconds.
+
+An answer says `status` (0 finished, 3 stopped, 1 failed, -9 killed), `killed` (whether the kill met somebody) and
+`seconds`. Every wait ends: at the deadline the child and its workers are killed, and `status` is null; `left` counts
+workers that outlived their parent by more than a moment.
 """
 
-import asyncio
+import contextlib
+import ctypes
+import json
 import os
+import select
+import signal
 import sys
+import time
 import traceback
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from simulator.agents.seating import ChairFactory
-from simulator.sessions.course import CourseSetting, run_course
+from simulator.studies.composing import compose
 from simulator.studies.config import StudyConfig
-from simulator.studies.identity import code_version
-from simulator.studies.plan import make_plan
 from simulator.studies.running import run_study
-from tests.studies_for_tests import small
 
-
-def warm_up(config: StudyConfig) -> None:
-    """Play one course into nowhere: agents, grammar and policies are loaded afterwards."""
-    code_version()
-    plan = make_plan(config)
-    factories = {(r, n): ChairFactory(r, n, o) for r, options in config.options.items() for n, o in options.items()}
-    setting = CourseSetting(config.session, factories, list(config.instruments.values()), lambda: False)
-    asyncio.run(run_course(next(plan.courses()), setting, [], lambda record: None))
+MOMENT = 10.0
 
 
 def main() -> None:
-    warm_up(small(Path("nowhere")))
+    ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: workers without a parent come to us
     for line in sys.stdin:
-        out, *overrides = line.rstrip("\n").split("\t")
-        config = small(Path(out), *overrides)
-        child = os.fork()
-        if child == 0:
-            try:
-                run_study(config)
-                os._exit(0)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-        print(child, flush=True)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        order = json.loads(line)
+        if "warm" in order:
+            run_study(study(tuple(order["warm"]), order["out"], 1))
+            answer: dict[str, Any] = {}
+        else:
+            answer = run(**order)
+        print(json.dumps(answer), flush=True)
+
+
+@cache
+def composed(overrides: tuple[str, ...]) -> StudyConfig:
+    """Composing takes longer than many an attempt, so it is done once."""
+    return compose(*overrides)
+
+
+def study(overrides: tuple[str, ...], out: str, workers: int) -> StudyConfig:
+    """A study with its folder and its number of workers."""
+    config = composed(overrides)
+    limits = config.limits.model_copy(update={"workers": workers})
+    return config.model_copy(update={"out": out, "limits": limits})
+
+
+def run(
+    run: list[str], out: str, workers: int, kill_after: float | None, victim: str, deadline: float
+) -> dict[str, Any]:
+    """Run a study in a child, killed or not."""
+    config = study(tuple(run), out, workers)
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        play(config)
+    killed, status = False, None
+    ended = os.pidfd_open(child)
+    try:
+        if kill_after is not None and not is_ready(ended, kill_after):
+            killed = kill(child, victim)
+        if is_ready(ended, deadline):
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    finally:
+        os.close(ended)
+    left = reap(child, 0.0 if status is None else MOMENT)
+    return {"status": status, "killed": killed, "left": left, "seconds": time.monotonic() - started}
+
+
+def play(config: StudyConfig) -> None:
+    """In the child: run the study and end."""
+    os.setpgid(0, 0)
+    try:
+        os._exit(0 if run_study(config).finished else 3)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def is_ready(descriptor: int, seconds: float) -> bool:
+    """Whether a process ends within so many seconds."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def kill(child: int, victim: str) -> bool:
+    """Kill the child, or the youngest of its workers where it has any."""
+    pid = child
+    if victim == "worker":
+        workers = Path(f"/proc/{child}/task/{child}/children").read_text().split()
+        pid = int(workers[-1]) if workers else child
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def reap(group: int, patience: float) -> int:
+    """Wait until nobody of a group is left; whoever stays longer is killed, and counted."""
+    until, left = time.monotonic() + patience, 0
+    while True:
+        try:
+            pid, _ = os.waitpid(-group, os.WNOHANG)
+        except ChildProcessError:
+            return left
+        if pid == 0 and time.monotonic() > until:
+            left, until = left + 1, time.monotonic() + MOMENT
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        elif pid == 0:
+            time.sleep(0.001)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,5 @@
-"""Studies of courses: killed at random instants they end with the same tables; a therapist's name changes nothing."""
+"""Studies of courses: all begun are followed to the end; a therapist's name changes nothing."""
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +9,8 @@ import pytest
 from simulator.errors import UserError
 from simulator.studies.composing import compose
 from simulator.studies.running import run_study
-from tests.studies_for_tests import parquet_bytes, small
+from tests.studies_for_tests import small
 
-ROOT = Path(__file__).parent.parent
-KILLS = 6
-PATIENCE = 4
-"""Kills of one run, after which it is let to its end: its last part, the dataset, is made as a whole or not at all."""
 COURSE = ("session=course", "session.course.sessions=4", "session.max_turns=10", "therapist=[companion,waitlist]")
 NULL = "+therapist.again={_target_: simulator.agents.scripted.therapist.ScriptedTherapist, policy: mi_consistent}"
 
@@ -38,54 +26,6 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run_study(small(out, *COURSE, "+instruments.phq9.every_days=14"))
     assert (result.tally.ended, result.tally.failed) == (12, 0)
     return out
-
-
-@pytest.fixture(scope="module")
-def fork_server() -> Iterator[subprocess.Popen[str]]:
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.fork_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    yield server
-    assert server.stdin is not None
-    server.stdin.close()
-    server.wait()
-
-
-def run_in_child(server: subprocess.Popen[str], out: Path, kill_after: float | None, workers: int) -> int:
-    assert server.stdin is not None and server.stdout is not None
-    overrides = [*COURSE, "+instruments.phq9.every_days=14", f"limits.workers={workers}"]
-    server.stdin.write("\t".join([str(out), *overrides]) + "\n")
-    server.stdin.flush()
-    child = int(server.stdout.readline())
-    if kill_after is None:
-        return int(server.stdout.readline())
-    deadline = threading.Timer(kill_after, os.kill, (child, signal.SIGKILL))
-    deadline.start()
-    status = int(server.stdout.readline())
-    deadline.cancel()
-    return status
-
-
-def test_courses_killed_at_random_instants_end_with_the_same_tables(
-    reference: Path, tmp_path: Path, fork_server: subprocess.Popen[str]
-) -> None:
-    started = time.perf_counter()
-    assert run_in_child(fork_server, tmp_path / "whole", None, 1) == 0
-    whole = time.perf_counter() - started
-    instants = random.Random(61)
-    kills = rounds = 0
-    while kills < KILLS and rounds < 4 * KILLS:
-        rounds += 1
-        out = tmp_path / f"killed{rounds}"
-        left = PATIENCE
-        while status := run_in_child(
-            fork_server, out, instants.uniform(0, whole) if left else None, instants.choice((1, 2, 3))
-        ):
-            assert status == -signal.SIGKILL
-            kills += 1
-            left -= 1
-        assert parquet_bytes(out) == parquet_bytes(reference)
-    assert kills >= KILLS
 
 
 def test_the_waiting_list_stands_in_decisions_and_instruments_alone(reference: Path) -> None:

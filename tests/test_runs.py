@@ -1,33 +1,23 @@
 """A run is the same in every folder and process, survives kill -9, and refuses to be mistaken for another."""
 
-import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from simulator.errors import DamageError, UserError
-from simulator.records.journal_records import Turn
-from simulator.store.histories import read_shard
 from simulator.studies.composing import compose
 from simulator.studies.plan import make_plan
 from simulator.studies.running import run_study
 from tests.studies_for_tests import parquet_bytes, small
 
 ROOT = Path(__file__).parent.parent
-KILLS = 20
-PATIENCE = 6
-"""Kills of one run, after which it is let to its end: its last part, the dataset, is made as a whole or not at all."""
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +28,6 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.tally.ended == 12
     assert result.tally.failed == 0
     return out
-
-
-def journalled_turns(run: Path) -> set[tuple[str, int, int, str]]:
-    found = set()
-    for shard in range(8):
-        for history in read_shard(run / "journal", shard).histories.values():
-            found |= {(f.course, f.session, f.turn, f.text) for f in history.facts if isinstance(f, Turn)}
-    return found
 
 
 def test_every_session_ends_and_is_in_the_tables(reference: Path) -> None:
@@ -104,70 +86,6 @@ def test_no_two_courses_share_a_seed_unless_the_design_pairs_them(reference: Pat
     keys = [spec.pairing_key for spec in paired.courses()]
     assert len(set(keys)) == len(keys) // 2
     assert len({spec.course for spec in paired.courses()}) == len(keys)
-
-
-@pytest.fixture(scope="module")
-def fork_server() -> Iterator[subprocess.Popen[str]]:
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.fork_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    yield server
-    assert server.stdin is not None
-    server.stdin.close()
-    server.wait()
-
-
-def run_in_child(server: subprocess.Popen[str], out: Path, kill_after: float | None, workers: int = 1) -> int:
-    assert server.stdin is not None
-    assert server.stdout is not None
-    server.stdin.write(f"{out}\tlimits.workers={workers}\n")
-    server.stdin.flush()
-    child = int(server.stdout.readline())
-    if kill_after is not None:
-
-        def kill() -> None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-
-        timer = threading.Timer(kill_after, kill)
-        timer.start()
-        status = int(server.stdout.readline())
-        timer.cancel()
-        return status
-    return int(server.stdout.readline())
-
-
-def test_kills_at_random_instants_lose_and_double_nothing(
-    reference: Path, tmp_path: Path, fork_server: subprocess.Popen[str]
-) -> None:
-    durations = []
-    for number in range(4):  # the quickest of several: a busy moment must not push the kills behind the end of a run
-        started = time.perf_counter()
-        assert run_in_child(fork_server, tmp_path / f"whole{number}", None) == 0
-        durations.append(time.perf_counter() - started)
-    whole = min(durations)
-    instants = random.Random(20261123)
-    kills = rounds = 0
-    while kills < KILLS:
-        rounds += 1
-        out = tmp_path / f"killed{rounds}"
-        seen: set[tuple[str, int, int, str]] = set()
-        left = PATIENCE
-        while (
-            status := run_in_child(
-                fork_server, out, instants.uniform(0, whole) if left else None, instants.choice((1, 2, 3))
-            )
-        ) != 0:
-            assert status == -signal.SIGKILL
-            kills += 1
-            left -= 1
-            if (out / "journal").is_dir():
-                now = journalled_turns(out)
-                assert seen <= now
-                seen = now
-        assert seen <= journalled_turns(out)
-        assert parquet_bytes(out) == parquet_bytes(reference)
-    assert rounds < KILLS
 
 
 def test_a_drained_run_goes_on(reference: Path, tmp_path: Path) -> None:

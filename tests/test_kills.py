@@ -1,0 +1,184 @@
+"""Runs that are killed again and again, at random instants, with another number of workers each time, lose nothing.
+
+`DYAD_TEST_KILLS` sets how many kills (200 by default); the figures are printed (`pytest -rP`).
+"""
+
+import itertools
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from simulator.agents.between_sessions import QUESTIONS
+from simulator.records.history import History
+from simulator.records.journal_records import Turn
+from simulator.records.seeds import derive_seed
+from simulator.serving.mock_counters import SeenRequest
+from simulator.sessions.several import BEFORE_ALL
+from simulator.store.histories import read_shard
+from simulator.studies.composing import compose
+from simulator.studies.plan import make_plan
+from tests.killing import ForkServer, fork_server
+from tests.mock_for_tests import Mock, body_of, mock_server
+from tests.studies_for_tests import parquet_bytes
+
+KILLS = int(os.environ.get("DYAD_TEST_KILLS", "200"))
+SECONDS_PER_KILL = 5.0
+"""Far more than any needs: what bounds the test."""
+PATIENCE = 8
+"""Kills of one run, after which it is let to its end: its last part, the dataset, is made as a whole or not at all."""
+TALK = [
+    "client=static", "therapist=[lm_supportive,lm_companion]", "personas.limit=4", "replicates=1", "instruments=[]",
+    "coders=[]", "session=course", "session.course.sessions=2", "session.max_turns=6", "limits.concurrency=8",
+]  # fmt: skip
+SCRIPTED = [
+    "therapist=[companion,waitlist]", "personas.limit=3", "replicates=1", "coders=[]", "session=course",
+    "session.course.sessions=3", "session.max_turns=10", "+instruments.phq9.every_days=14",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with fork_server() as running:
+        yield running
+
+
+@dataclass(slots=True)
+class Told:
+    """What the mock server's log says of the requests of one study, attempt by attempt."""
+
+    overrides: list[str]
+    course_of: dict[int, str] = field(default_factory=dict)
+    """The course that a seed belongs to."""
+    asked: set[str] = field(default_factory=set)
+    """Every request so far."""
+    repeated: int = 0
+
+    def __post_init__(self) -> None:
+        config = compose(*self.overrides)
+        days = [number / 2 for number in range(2 * int(config.session.course.days) + 1)]
+        for spec in make_plan(config).courses():
+            for session, role in itertools.product(range(8), config.session.roles):
+                places = [(turn, "turn") for turn in range(config.session.max_turns)] + [(-1, "notes")]
+                for turn, purpose in places:
+                    self.course_of[derive_seed(spec.pairing_key, session, turn, role, purpose)] = spec.course
+            for day, question in itertools.product(days, QUESTIONS):
+                seed = derive_seed(spec.pairing_key, BEFORE_ALL, -1, "client", f"decision:{question}:{day:g}")
+                self.course_of[seed] = spec.course
+
+    def take_in(self, requests: list[SeenRequest], in_flight: set[str], journalled: set[str]) -> None:
+        """Check an attempt: what it built on is in the journal, and what it asked again had been in flight.
+
+        Args:
+            requests: all of the attempt.
+            in_flight: courses that were begun and not ended when it started.
+            journalled: all turns in the journal after it.
+        """
+        again: Counter[str] = Counter()
+        for request in requests:
+            body = body_of(request)
+            course = self.course_of[body["seed"]]
+            built_on = [message["content"] for message in body["messages"] if message["role"] != "system"]
+            assert set(built_on[:-1]) - {"The conversation begins."} <= journalled
+            again[course] += request.digest in self.asked
+        assert max(again.values(), default=0) <= 1
+        assert {course for course, count in again.items() if count} <= in_flight
+        self.repeated += sum(again.values())
+        self.asked |= {request.digest for request in requests}
+
+
+@dataclass(slots=True)
+class Instants:
+    """When to kill, in seconds after a start: anywhere up to `largest`, which follows what the machine is busy with, so
+    that some attempts come to their end and most do not."""
+
+    largest: float
+    draws: random.Random = field(default_factory=lambda: random.Random(20261127))
+
+    def next(self) -> float:
+        return self.draws.uniform(0, self.largest)
+
+    def learn(self, was_killed: bool) -> None:
+        self.largest *= 1.03 if was_killed else 0.9
+
+
+def histories_of(run: Path) -> dict[str, History]:
+    if not (run / "journal").is_dir():
+        return {}
+    return {name: found for shard in range(8) for name, found in read_shard(run / "journal", shard).histories.items()}
+
+
+def turns_in(histories: dict[str, History]) -> list[tuple[str, int, int, str]]:
+    facts = [fact for history in histories.values() for fact in history.facts if isinstance(fact, Turn)]
+    return [(fact.course, fact.session, fact.turn, fact.text) for fact in facts]
+
+
+def killed_until_done(
+    server: ForkServer, overrides: list[str], out: Path, instants: "Instants", mock: Mock | None
+) -> tuple[int, int]:
+    """Kill one run until it is done; returns kills, and requests that were asked again."""
+    told = Told(overrides) if mock is not None else None
+    kills, histories = 0, histories_of(out)
+    turns: set[tuple[str, int, int, str]] = set()
+    while True:
+        after = instants.next() if kills < PATIENCE else None
+        workers, victim = instants.draws.choice((1, 2, 3)), instants.draws.choice(("parent", "parent", "worker"))
+        attempt = server.run(overrides, out, workers, after, victim)
+        in_flight = {name for name, history in histories.items() if not history.ended}
+        histories = histories_of(out)
+        now = turns_in(histories)
+        assert len(now) == len({turn[:3] for turn in now}), "a turn is doubled"
+        assert turns <= set(now), "a turn is lost"
+        turns = set(now)
+        if told is not None and mock is not None:
+            told.take_in(mock.new_requests(), in_flight, {text for *_, text in now})
+        instants.learn(attempt.killed)
+        if attempt.finished:
+            return kills, told.repeated if told is not None else 0
+        assert attempt.killed and attempt.status in (-9, 3)
+        kills += 1
+
+
+def kill_runs(
+    server: ForkServer, overrides: list[str], folder: Path, kills_wanted: int, mock: Mock | None = None
+) -> None:
+    """Kill runs of one study so many times in all; each ends with the tables of an uninterrupted one."""
+    started = time.monotonic()
+    server.warm(overrides, folder / "warm")
+    whole = min(server.run(overrides, folder / f"whole{n}").seconds for n in range(3))
+    expected = parquet_bytes(folder / "whole0")
+    if mock is not None:
+        mock.new_requests()
+    instants = Instants(whole)
+    kills = runs = repeated = 0
+    while kills < kills_wanted:
+        assert time.monotonic() - started < 60 + SECONDS_PER_KILL * kills_wanted, f"only {kills} kills, {runs} runs"
+        runs += 1
+        out = folder / f"killed{runs}"
+        more, asked_again = killed_until_done(server, overrides, out, instants, mock)
+        kills, repeated = kills + more, repeated + asked_again
+        assert parquet_bytes(out) == expected
+        if mock is not None:
+            mock.forget()
+    assert runs <= kills
+    print(
+        f"{kills} kills in {runs} runs of {whole:.2f} s each, {time.monotonic() - started:.0f} s in all; "
+        f"{repeated} requests asked again, at most one per course in flight"
+    )
+
+
+def test_killed_runs_on_a_model_server_lose_and_double_nothing(server: ForkServer, tmp_path: Path) -> None:
+    with mock_server(latency=0.004, latency_spread=1.0) as mock:
+        kill_runs(server, [*TALK, *mock.overrides], tmp_path, KILLS, mock)
+    turns = pl.read_parquet(tmp_path / "killed1/dataset/turns/*.parquet")
+    assert turns.height == turns.select("course_id", "session", "turn").unique().height >= 8 * 6
+
+
+def test_killed_courses_of_the_scripted_dyad_end_with_the_same_tables(server: ForkServer, tmp_path: Path) -> None:
+    kill_runs(server, SCRIPTED, tmp_path, 24)
