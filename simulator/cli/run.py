@@ -86,12 +86,14 @@ def _one_line(message: str) -> str:
 
 def run_one(content: Any, *, quiet: bool, sweeping: bool) -> dict[str, Any]:
     """Run one composed configuration; returns what is printed about it."""
+    from simulator.studies.chairs import coder_options
     from simulator.studies.config import parse_config
     from simulator.studies.running import run_study
 
     if sweeping and content.get("out"):
         content = _out_below(content)
     config = parse_config(content)
+    coders = coder_options(config)
     bar = None
 
     def progress(tally: Any, plan: Any) -> None:
@@ -116,7 +118,7 @@ def run_one(content: Any, *, quiet: bool, sweeping: bool) -> dict[str, Any]:
         "report": None,
     }
     if result.finished:
-        outcome["report"] = measure(result.run.path, config.coders, config.report, quiet)
+        outcome["report"] = measure(result.run.path, coders, config.report, quiet)
     return outcome
 
 

@@ -1,9 +1,8 @@
 """Who sits in a chair of a study, and with which model: what is made of it, and what of it counts.
 
-A chair that takes a model gets the study's `model`, unless its own configuration has a `model` too. That one stands by
-itself where it names a `_target_`, a `url` or `endpoints`; otherwise its keys are laid over the study's (another
-sampling, a LoRA adapter by `name`). What counts for identities and ids is what can change an answer: addresses, keys,
-prices and pools do not, and of a file of the user's own its content counts and not its path.
+A chair or a coder that takes a model gets that of its purpose (`StudyConfig.model_for`). What counts for identities and
+ids is what can change an answer: addresses, keys, prices and pools do not, and of a file of the user's own its content
+counts and not its path.
 """
 
 import inspect
@@ -18,22 +17,6 @@ from simulator.models.openai import OpenAIServerClient
 from simulator.models.settings import NOT_IDENTITY, parse_model
 from simulator.studies.config import StudyConfig
 
-OURS = "simulator.models.openai.OpenAIServerClient"
-"""The model client where a configuration names none."""
-
-_PLACES = ("_target_", "url", "endpoints")
-
-
-def model_of(study: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A chair's or a coder's model: its own, its own over the study's, or the study's; None where there is none."""
-    if own is None:
-        found = study
-    elif study is None or any(own.get(key) is not None for key in _PLACES):
-        found = own
-    else:
-        found = _laid_over(study, own)
-    return None if found is None else {"_target_": OURS, **found}
-
 
 def seated_option(config: StudyConfig, role: str, name: str) -> dict[str, Any]:
     """The configuration from which a chair is made, with its model as `model_client`.
@@ -42,10 +25,10 @@ def seated_option(config: StudyConfig, role: str, name: str) -> dict[str, Any]:
         UserError: the chair needs a model and there is none.
     """
     option = config.options[role][name]
-    parameter = _model_parameter(option, f"{role}.{name}")
+    parameter = _model_parameter(option, f"{role}.{name}", "model_client")
     if parameter is None:
         return option
-    model = model_of(config.model, option.get("model"))
+    model = config.model_for(role, option.get("model"))
     rest = {key: value for key, value in option.items() if key != "model"}
     if model is not None:
         return {**rest, "model_client": model}
@@ -55,6 +38,28 @@ def seated_option(config: StudyConfig, role: str, name: str) -> dict[str, Any]:
         f"{role}.{name}: no model is configured; add model=endpoint model.url=http://... model.name=..., "
         f"or a model of its own as {role}.{name}.model"
     )
+
+
+def coder_options(config: StudyConfig) -> dict[str, dict[str, Any]]:
+    """The configurations from which coders are made: one that has the parameter `model` gets its model's configuration.
+
+    Raises:
+        UserError: a coder needs a model and there is none.
+    """
+    found = {}
+    for name, option in config.coders.items():
+        where = f"coders.{name}"
+        parameter = _model_parameter(option, where, "model")
+        model = config.model_for("coders", option.get("model")) if parameter is not None else None
+        if model is not None:
+            option = {**option, "model": model}
+        elif parameter is not None and parameter.default is parameter.empty:
+            raise UserError(
+                f"{where}: no model is configured; add model=endpoint model.url=http://... model.name=..., "
+                "or one for coders only: model@coders.model=endpoint coders.model.url=..."
+            )
+        found[name] = option
+    return found
 
 
 def counted_option(config: StudyConfig, role: str, name: str) -> dict[str, Any]:
@@ -69,8 +74,8 @@ def counted_option(config: StudyConfig, role: str, name: str) -> dict[str, Any]:
     reads = getattr(locate(str(option["_target_"]), where), "reads", None) if "_target_" in option else None
     if reads is not None:
         counted |= reads(option)
-    if _model_parameter(option, where) is not None:
-        model = model_of(config.model, option.get("model"))
+    if _model_parameter(option, where, "model_client") is not None:
+        model = config.model_for(role, option.get("model"))
         counted["model"] = None if model is None else counted_model(model, where)
     return counted
 
@@ -117,16 +122,8 @@ def _is_a(option: Mapping[str, Any], kind: type, where: str) -> bool:
     return isinstance(target, type) and issubclass(target, kind)
 
 
-def _model_parameter(option: Mapping[str, Any], where: str) -> inspect.Parameter | None:
-    """The parameter that takes the model; None where the class has none or the configuration fills it itself."""
+def _model_parameter(option: Mapping[str, Any], where: str, name: str) -> inspect.Parameter | None:
+    """The parameter `name`, which takes the model; None where the class has none, or `model_client` is given."""
     if "_target_" not in option or "model_client" in option:
         return None
-    return inspect.signature(locate(str(option["_target_"]), where)).parameters.get("model_client")
-
-
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _laid_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
+    return inspect.signature(locate(str(option["_target_"]), where)).parameters.get(name)

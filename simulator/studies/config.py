@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simulator.errors import UserError, nearest
+from simulator.models.purposes import model_of
 from simulator.sessions.administration import InstrumentChoice
 from simulator.sessions.protocol import Name, SessionProtocol
 from simulator.studies.replay import ReplayChoice
@@ -71,7 +72,9 @@ class StudyConfig(_Config):
     chairs: dict[Name, ChairOptions] = {}
     """Further roles of the cast by name."""
     model: dict[str, Any] | None = None
-    """The model behind every chair that takes one and has none of its own (`conf/model`)."""
+    """The model behind every chair and coder that takes one and has none of its own (`conf/model`)."""
+    models: dict[Name, dict[str, Any]] = {}
+    """Models of single purposes, as they are written in place: `client.model`, `chairs.ROLE.model`, `coders.model`."""
     replay: ReplayChoice = ReplayChoice()
     """Recorded sessions whose client turns are replayed; `personas` is then not read."""
     session: SessionProtocol = SessionProtocol()
@@ -90,6 +93,21 @@ class StudyConfig(_Config):
     """Write the report when the run is done."""
     extend: bool = False
     """Add cells to the run in `out`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_in_place(cls, content: Any) -> Any:
+        """Take `client.model` and its like out from among the options, whose names stand beside them."""
+        if not isinstance(content, Mapping):
+            return content
+        content, models = dict(content), dict(content.get("models") or {})
+        chairs = content.get("chairs")
+        if isinstance(chairs, Mapping):
+            content["chairs"] = {role: _without_model(role, options, models) for role, options in chairs.items()}
+        for purpose in ("client", "therapist", "coders"):
+            if purpose in content:
+                content[purpose] = _without_model(purpose, content[purpose], models)
+        return content | {"models": models}
 
     @model_validator(mode="after")
     def _roles_are_seated(self) -> Self:
@@ -110,6 +128,26 @@ class StudyConfig(_Config):
     def options(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Who can sit in which chair: role -> name -> configuration."""
         return {"client": self.client, "therapist": self.therapist, **self.chairs}
+
+    def model_for(self, purpose: str, own: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """The model of a purpose (a role, or `coders`) as a configuration for `ModelClients.get`.
+
+        Args:
+            purpose: whose model.
+            own: what a single option has as its own `model`.
+
+        Returns:
+            The configuration, with its `_target_`; None where none is configured.
+        """
+        return model_of(self.model, self.models.get(purpose), own)
+
+
+def _without_model(purpose: str, options: Any, models: dict[str, Any]) -> Any:
+    if not isinstance(options, Mapping) or "model" not in options:
+        return options
+    if options["model"] is not None:
+        models[purpose] = options["model"]
+    return {name: option for name, option in options.items() if name != "model"}
 
 
 def parse_config(content: Mapping[str, Any]) -> StudyConfig:

@@ -37,11 +37,12 @@ _NOT_IDENTITY = {
     "retry_failed",
     "accept_code_change",
     "extend",
-    "personas",  # the contents of these five stand apart
+    "personas",  # the contents of these six stand apart
     "client",
     "therapist",
     "chairs",
     "model",
+    "models",
 }
 
 
