@@ -109,6 +109,10 @@ def _add(rows: dict[str, list[dict[str, Any]]], name: str) -> None:
         "text": REPLAYED if name == "replayed" else "a note",
     })  # fmt: skip
     rows["life"].append({"course_id": key, "week": 0, "day": 0.0, "status": "in_course", "sessions": 1})
+    rows["extractions"].append({
+        "course_id": key, "session": 0, "field": "occupation", "source": "a:0", "transcript": "t", "value": "nurse",
+        "raw_text": "I am a nurse", "seed": 1,
+    })  # fmt: skip
     rows["decisions"].append({
         "course_id": key, "week": 0, "day": 0.0, "role": "client", "question": "next", "option": "return",
         "probability": 0.5, "probabilities": '{"return":0.5,"stop":0.5}', "seed": 1,

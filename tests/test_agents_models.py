@@ -40,6 +40,8 @@ CLIENTS: dict[str, Any] = {
     "stage_of_change": StageOfChangeClient,
     "evolving": EvolvingClient,
 }
+FROM_PROFILES = {"clientcast"}
+"""Methods that play a profile read out of a recording and no persona (tests/test_source.py)."""
 MODEL = "+model={_target_: tests.models_for_tests.Answering}"
 
 
@@ -71,7 +73,7 @@ def talk(agent: Any, *heard: str) -> list[TurnMessage]:
 
 def test_every_shipped_client_prompt_has_an_agent_and_a_configuration() -> None:
     configured = {path.stem for path in (resource_root("conf") / "client").glob("*.yaml")}
-    assert set(shipped("client")) == set(CLIENTS) <= configured
+    assert set(shipped("client")) == {*CLIENTS, *FROM_PROFILES} <= configured
     therapists = {path.stem.removeprefix("lm_") for path in (resource_root("conf") / "therapist").glob("lm_*.yaml")}
     assert therapists == set(shipped("therapist"))
 

@@ -64,6 +64,8 @@ def test_a_release_has_the_same_tables_but_for_executions(tmp_path: Path) -> Non
     answers = pl.read_parquet(folder / "administrations/*.parquet").filter(course_id=course("plain"), session=0)
     assert dict(answers.select("wording", "raw_text").iter_rows()) == {"paraphrase": "four", "licensed": None}
     assert answers["value"].null_count() == 0
+    read = pl.read_parquet(folder / "extractions/*.parquet")
+    assert read["value"].null_count() == read["raw_text"].null_count() == read.height > 0
     personas = pl.read_parquet(folder / "personas/*.parquet")
     assert dict(personas.select("persona_id", "name").iter_rows()) == {"a-open": "Ann", "b-own": None, "c-person": None}
 

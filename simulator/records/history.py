@@ -7,6 +7,7 @@ from simulator.records.journal_records import (
     CourseEnded,
     Decided,
     Event,
+    Extracted,
     Failed,
     Lived,
     Noted,
@@ -15,7 +16,19 @@ from simulator.records.journal_records import (
     Turn,
 )
 
-Fact = Turn | Event | Administration | SessionEnded | Noted | Lived | Decided | CourseEnded | Failed | SavedState
+Fact = (
+    Turn
+    | Event
+    | Administration
+    | SessionEnded
+    | Noted
+    | Lived
+    | Decided
+    | Extracted
+    | CourseEnded
+    | Failed
+    | SavedState
+)
 """A record that belongs to a course's history (executions and take-ups do not)."""
 
 

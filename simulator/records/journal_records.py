@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 
-JOURNAL_FORMAT = 2
+JOURNAL_FORMAT = 3
 """Version of the journal's format; a reader refuses newer ones and knows the older ones. Format 2 added the records of
-courses of several sessions (`Noted`, `Lived`, `Decided`); format 1 has none of them and is otherwise the same."""
+courses of several sessions (`Noted`, `Lived`, `Decided`), format 3 what is read out of recorded sessions (`Extracted`);
+an older format has none of them and is otherwise the same."""
 
 
 class Header(msgspec.Struct, tag="journal", tag_field="kind", omit_defaults=False):
@@ -160,6 +161,28 @@ class Decided(msgspec.Struct, tag="decision", tag_field="kind", omit_defaults=Tr
     seed: int = 0
 
 
+class Extracted(msgspec.Struct, tag="extracted", tag_field="kind", omit_defaults=True):
+    """One field of a client's profile as it was read out of a recorded session: the value, or None and the reason.
+
+    `source` is `course:session` of the recording, `transcript` the fingerprint of what was said in it. `number` is the
+    value as a number where it is one of an ordered scale; the evidence is a stretch of one turn of the recording.
+    """
+
+    course: str
+    session: int
+    field: str
+    source: str
+    transcript: str
+    value: str | None = None
+    number: float | None = None
+    missing_reason: str | None = None
+    evidence_turn: int | None = None
+    evidence_start: int | None = None
+    evidence_end: int | None = None
+    raw_text: str | None = None
+    seed: int = 0
+
+
 class Failed(msgspec.Struct, tag="failure", tag_field="kind", omit_defaults=True):
     """The course stopped here; it is taken up again only on request."""
 
@@ -210,6 +233,7 @@ CourseRecord = (
     | Noted
     | Lived
     | Decided
+    | Extracted
     | CourseEnded
     | Failed
     | SavedState

@@ -4,8 +4,10 @@ A course begins empty or from its history in the journal; both ways lead through
 course ends exactly like an uninterrupted one.
 """
 
+import asyncio
+import itertools
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +15,7 @@ from autogen_agentchat.messages import BaseChatMessage, TextMessage
 
 from simulator.agents.base import STIMULUS, Seat
 from simulator.agents.between_sessions import COURSE, Memory
+from simulator.agents.reading import SOURCE, ReadsRecordings, said_in
 from simulator.agents.seating import ChairFactory
 from simulator.instruments.schema import Moment
 from simulator.models.clients import ModelClients
@@ -24,13 +27,14 @@ from simulator.records.journal_records import (
     CourseRecord,
     Event,
     Execution,
+    Extracted,
     SavedState,
     Turn,
 )
 from simulator.sessions.administration import InstrumentChoice, administer
-from simulator.sessions.engine import Chair, Session, converse, message_of
+from simulator.sessions.engine import Chair, Drained, Session, converse, message_of
 from simulator.sessions.guarding import Watch, ended_by_guard
-from simulator.sessions.protocol import SessionProtocol
+from simulator.sessions.protocol import Intervention, SessionProtocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class CourseSpec:
     """What intervals are clustered by, where it is not the persona."""
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What the plan hands the seats, for instance recorded turns under `replay`."""
+    stratum: str | None = None
+    """A declared grouping, of the recording that the course is made from."""
 
 
 @dataclass(slots=True)
@@ -99,10 +105,22 @@ async def run_course(
         record(CourseEnded(spec.course, await run_several(spec, setting, history, record)))
         return
     index = 0
+    source = spec.memory.get(SOURCE)
+    if source is not None:
+        setting = replace(setting, protocol=_from_recording(setting.protocol, source))
     seated = seat_all(spec, setting, index)
-    await administer_all(spec, setting, seated, history, "course_start", index, record)
-    await administer_all(spec, setting, seated, history, "session_start", index, record)
-    await hold_session(spec, setting, seated, history, index, record)
+    if source is not None and source["use"] == "read":
+        await _read_all(spec, setting, seated, history, record)
+        record(CourseEnded(spec.course, 0))
+        return
+    if source is not None and source["use"] == "rate":
+        for chair in seated.chairs.values():
+            await chair.recall(list(enumerate(said_in(source))), None)
+            chair.hear_out()
+    else:
+        await administer_all(spec, setting, seated, history, "course_start", index, record)
+        await administer_all(spec, setting, seated, history, "session_start", index, record)
+        await hold_session(spec, setting, seated, history, index, record)
     await administer_all(spec, setting, seated, history, "session_end", index, record)
     await administer_all(spec, setting, seated, history, "course_end", index, record)
     record(CourseEnded(spec.course, index + 1))
@@ -118,6 +136,63 @@ def replaying(protocol: SessionProtocol, turns: Sequence[tuple[str, str]]) -> Se
             "goodbye_loop": len(turns) + 2,
         }
     )
+
+
+def _from_recording(protocol: SessionProtocol, source: Mapping[str, Any]) -> SessionProtocol:
+    """The protocol of a session that is made from a recorded one: its first turns, and its length as a ratio."""
+    changes: dict[str, Any] = {}
+    first = source["turns"][: source["seed_turns"]]
+    if first:
+        said = {
+            f"recorded_{turn}": Intervention(role=one.role, text=one.text, turn=turn) for turn, one in enumerate(first)
+        }
+        changes["interventions"] = {**protocol.interventions, **said}
+        changes["arms"] = {arm: [*said, *names] for arm, names in protocol.arms.items()}
+        changes["opener"] = first[0].role
+    if source["turn_ratio"] is not None:
+        changes["max_turns"] = max(1, len(first) + int(len(source["turns"]) * source["turn_ratio"]))
+    return protocol.model_copy(update=changes) if changes else protocol
+
+
+READ_AT_ONCE = 8
+"""Fields of one recording that are read at the same time, once the first has put their shared prefix into the cache."""
+
+
+async def _read_all(
+    spec: CourseSpec,
+    setting: CourseSetting,
+    seated: SeatedSession,
+    history: History,
+    record: Callable[[CourseRecord], None],
+) -> None:
+    """Have every reading agent read what it has not read yet. What was found is journalled as soon as it is known.
+
+    Raises:
+        Drained: the run was asked to stop; what was read is in the journal.
+    """
+    known = {fact.field for fact in history.facts if isinstance(fact, Extracted)}
+    for chair in seated.chairs.values():
+        agent = chair.agent
+        if not isinstance(agent, ReadsRecordings):
+            continue
+        waiting = iter([name for name in agent.fields if name not in known])
+
+        async def read(agent: ReadsRecordings, waiting: Iterator[str], most: int | None) -> None:
+            for name in itertools.islice(waiting, most):
+                if setting.drained():
+                    raise Drained
+                try:
+                    found = await agent.read(name)
+                finally:
+                    note_calls(spec.course, 0, seated, record)
+                record(found)
+
+        await read(agent, waiting, 1)
+        tasks = [asyncio.ensure_future(read(agent, waiting, None)) for _ in range(READ_AT_ONCE)]
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
 
 async def hold_session(
@@ -182,13 +257,21 @@ def seat_all(
             session=index,
             persona=spec.persona if role in setting.persona_roles else None,
             condition=spec.condition,
-            memory=spec.memory if memories is None else {**spec.memory, COURSE: memories[role]},
+            memory=_memory_of(role, spec, setting, None if memories is None else memories[role]),
         )
         agent, handles = setting.factories[role, spec.chairs[role]].seat(seat)
         seated.seats[role] = seat
         seated.handles += handles
         seated.chairs[role] = Chair(role, agent, _turn_teller(handles), setting.protocol.guards.may_retry)
     return seated
+
+
+def _memory_of(role: str, spec: CourseSpec, setting: CourseSetting, course: Memory | None) -> Mapping[str, Any]:
+    """What a seat is given: whoever must not know the persona does not get the recording that it was made from."""
+    given = dict(spec.memory)
+    if role not in setting.persona_roles and given.get(SOURCE, {}).get("use") == "simulate":
+        del given[SOURCE]
+    return given if course is None else {**given, COURSE: course}
 
 
 def _turn_teller(handles: Sequence[SeatedModelClient]) -> Callable[[int, int], None] | None:

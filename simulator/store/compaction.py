@@ -23,6 +23,7 @@ from simulator.records.journal_records import (
     Decided,
     Event,
     Execution,
+    Extracted,
     Failed,
     Header,
     Lived,
@@ -131,16 +132,22 @@ def finish_compaction(run: RunFolder, courses: int) -> None:
 
 
 def _execution_row(header: Header, record: Execution) -> Row:
-    row = msgspec.structs.asdict(record)
-    row["course_id"] = row.pop("course")
-    return row | {
+    return _of_course(record) | {
         "shard": header.shard, "attempt": header.attempt, "host": header.host, "process": header.process,
     }  # fmt: skip
+
+
+def _of_course(record: Execution | Extracted) -> Row:
+    row = msgspec.structs.asdict(record)
+    row["course_id"] = row.pop("course")
+    return row
 
 
 def _add_course(writers: Writers, course: Row, history: History, instruments: Mapping[str, Instrument]) -> None:
     sessions = 0
     words: dict[int, int] = defaultdict(int)
+    read = sorted((fact for fact in history.facts if isinstance(fact, Extracted)), key=lambda fact: fact.field)
+    writers["extractions"].extend(map(_of_course, read))
     for fact in history.facts:
         if isinstance(fact, Turn):
             count = count_words(fact.text)

@@ -34,7 +34,8 @@ TABLES: dict[str, pa.Schema] = {
         ("document", _text),
     ),
     # one row per course; `cluster` is what intervals are clustered by (persona; video for imported AnnoMI), `stratum` a
-    # declared grouping of imported sessions (AnnoMI: high / low). `status`: ended, failed or unfinished.
+    # declared grouping of imported sessions (AnnoMI: high / low), `source` the recording (`course:session`) that a
+    # course was made from. `status`: ended, failed or unfinished.
     "courses": _schema(
         ("course_id", _text),
         ("condition", _text),
@@ -46,6 +47,7 @@ TABLES: dict[str, pa.Schema] = {
         ("cluster", _text),
         ("stratum", _text),
         ("origin", _text),
+        ("source", _text),
         ("sessions", _small),
         ("status", _text),
     ),
@@ -119,6 +121,23 @@ TABLES: dict[str, pa.Schema] = {
         ("option", _text),
         ("probability", _float),
         ("probabilities", _text),
+        ("seed", _int),
+    ),
+    # one row per field of a profile read out of a recorded session; `source` is course:session of the recording,
+    # `number` the value on its scale where it has one; the evidence is a stretch of one of the recording's turns
+    "extractions": _schema(
+        ("course_id", _text),
+        ("session", _small),
+        ("field", _text),
+        ("source", _text),
+        ("transcript", _text),
+        ("value", _text),
+        ("number", _float),
+        ("missing_reason", _text),
+        ("evidence_turn", _small),
+        ("evidence_start", _small),
+        ("evidence_end", _small),
+        ("raw_text", _text),
         ("seed", _int),
     ),
     # one row per item of an administration; `value` is the raw answer before keying, null with `missing_reason`

@@ -15,6 +15,7 @@ from simulator.models.purposes import model_of
 from simulator.sessions.administration import InstrumentChoice
 from simulator.sessions.protocol import Name, SessionProtocol
 from simulator.studies.replay import ReplayChoice
+from simulator.studies.source import SourceChoice
 
 ChairOptions = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
 
@@ -77,6 +78,8 @@ class StudyConfig(_Config):
     """Models of single purposes, as they are written in place: `client.model`, `chairs.ROLE.model`, `coders.model`."""
     replay: ReplayChoice = ReplayChoice()
     """Recorded sessions whose client turns are replayed; `personas` is then not read."""
+    source: SourceChoice = SourceChoice()
+    """Recorded sessions that clients are made from; `personas` is then not read."""
     session: SessionProtocol = SessionProtocol()
     instruments: dict[Name, InstrumentChoice] = {}
     coders: dict[Name, dict[str, Any]] = {}
@@ -120,6 +123,8 @@ class StudyConfig(_Config):
                     f"instruments.{name}.respondent: '{choice.respondent}' is not in the cast"
                     f"{nearest(choice.respondent, self.session.roles)}"
                 )
+        if self.replay.run is not None and self.source.run is not None:
+            raise ValueError("replay.run and source.run: give one of them")
         if self.shards is not None and self.shards & (self.shards - 1):
             raise ValueError(f"shards: {self.shards} is no power of two")
         return self

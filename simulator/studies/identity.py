@@ -61,17 +61,26 @@ def code_version() -> str:
 
 def identity_components(plan: Plan) -> dict[str, Any]:
     """What the identity is made of, by name, so that a difference can be shown (the code's version stands apart)."""
-    config = plan.config.model_dump(mode="json", exclude={**dict.fromkeys(_NOT_IDENTITY, True), "replay": {"run"}})
+    config = plan.config.model_dump(
+        mode="json", exclude={**dict.fromkeys(_NOT_IDENTITY, True), "replay": {"run"}, "source": {"run", "profiles"}}
+    )
     return {
         "design": config,
         "chairs": plan.chairs,
         "replayed": [recording.fingerprint for recording in plan.recordings],
+        "profiles": [fingerprint(found) for found in _profiles(plan)],
         "personas": {persona.id: fingerprint(persona.model_dump(mode="json")) for persona in plan.personas},
         "instruments": {
             choice.instrument: load_instrument(choice.instrument).fingerprint
             for choice in plan.config.instruments.values()
         },
     }
+
+
+def _profiles(plan: Plan) -> list[Any]:
+    """The profiles that clients are made from, where there are any."""
+    sources = (recording.memory.get("source", {}) for recording in plan.recordings)
+    return [source["profile"] for source in sources if "profile" in source]
 
 
 def identity_of(components: Mapping[str, Any]) -> str:

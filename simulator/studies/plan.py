@@ -20,7 +20,9 @@ from simulator.resources import resource_root
 from simulator.sessions.course import CourseSpec
 from simulator.studies.chairs import check_replay, counted_option
 from simulator.studies.config import PersonaChoice, StudyConfig, resolve_path
-from simulator.studies.replay import Recording, load_recordings
+from simulator.studies.recordings import Recording
+from simulator.studies.replay import load_recordings
+from simulator.studies.source import load_sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,13 @@ class Plan:
     chairs: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What of each chair's configuration counts: role -> name -> content."""
     recordings: list[Recording] = field(default_factory=list)
-    """Recorded sessions in place of personas, where the study replays some."""
+    """Recorded sessions in place of personas, where the study replays some or makes its clients from some."""
     _person_prints: list[str] = field(init=False)
     _condition_prints: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.recordings:
-            self._person_prints = [recording.fingerprint for recording in self.recordings]
+            self._person_prints = [_print_of(recording) for recording in self.recordings]
         else:
             self._person_prints = [fingerprint(persona.model_dump(mode="json")) for persona in self.personas]
         self._condition_prints = [fingerprint(condition.content) for condition in self.conditions]
@@ -83,8 +85,7 @@ class Plan:
         if not self.recordings:
             return CourseSpec(*about, self.personas[place], replicate)
         recording = self.recordings[place]
-        memory = recording.memory(self.config.replay.history)
-        return CourseSpec(*about, recording.persona, replicate, recording.cluster, memory)
+        return CourseSpec(*about, recording.persona, replicate, recording.cluster, recording.memory, recording.stratum)
 
     def courses(self) -> Iterator[CourseSpec]:
         """All courses, in the plan's order, one at a time."""
@@ -112,6 +113,15 @@ class PlanIndex:
         last = len(self.ids) if part + 1 == parts else int(np.searchsorted(self.ids, high))
         for position in range(first, last):
             yield self.plan.spec(int(self.numbers[position]))
+
+
+def _print_of(recording: Recording) -> str:
+    """What of a recording its courses' ids depend on: what was said, and what is made of it."""
+    source = recording.memory.get("source")
+    if source is None:
+        return recording.fingerprint
+    kept = ("transcript", "use", "seed_turns", "turn_ratio")
+    return fingerprint([recording.fingerprint, *(source.get(key) for key in kept)])
 
 
 def load_personas(choice: PersonaChoice, seed: int) -> tuple[list[Persona], int]:
@@ -164,10 +174,13 @@ def make_plan(config: StudyConfig) -> Plan:
             }
             name = "+".join([*names, *([arm] if arm != "plain" else [])])
             conditions.append(Condition(name, arm, chairs, content))
-    if config.replay.run is None:
+    if config.replay.run is not None:
+        check_replay(config)
+        recordings = load_recordings(config.replay, "client", "therapist")
+    elif config.source.run is not None:
+        recordings = load_sources(config.source)
+    else:
         personas, available = load_personas(config.personas, config.seed)
         return Plan(config, personas, conditions, available, counted)
-    check_replay(config)
-    recordings = load_recordings(config.replay, "client", "therapist")
     known = {recording.persona.id: recording.persona for recording in recordings if recording.persona is not None}
     return Plan(config, list(known.values()), conditions, len(known), counted, recordings)

@@ -30,6 +30,13 @@ def persona_rows(plan: Plan) -> Iterator[Row]:
         }
 
 
+def _source_of(spec: CourseSpec) -> str | None:
+    """`course:session` of the recording that a course was made from; None where there is none."""
+    for given in spec.memory.values():
+        return str(given["source"])
+    return None
+
+
 def course_rows(specs: Iterable[CourseSpec], origin: str) -> Iterator[Row]:
     """Rows of the table `courses`, without what only the journal knows."""
     for spec in specs:
@@ -42,6 +49,7 @@ def course_rows(specs: Iterable[CourseSpec], origin: str) -> Iterator[Row]:
             "replicate": spec.replicate,
             "pairing_key": spec.pairing_key,
             "cluster": spec.cluster or (None if spec.persona is None else spec.persona.id),
-            "stratum": None,
+            "stratum": spec.stratum,
             "origin": origin,
+            "source": _source_of(spec),
         }

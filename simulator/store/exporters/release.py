@@ -23,6 +23,9 @@ MAY_BE_PASSED_ON = frozenset({
 OPEN_WORDINGS = ("paraphrase", "project", "published")
 """Wordings of questionnaires that are not a user's licensed one."""
 
+SEED_STIMULUS = "recorded_"
+"""Begins the names of stimuli that are turns of a recording (`source.seed_turns`)."""
+
 NOT_RELEASED = ("executions",)
 """Tables that a release lacks."""
 
@@ -59,7 +62,10 @@ class Release:
     def _withheld(self, table: str, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         """By column, the rows whose text is not passed on."""
         if table == "turns":
-            return dict.fromkeys(("text", "planted", "state"), self._is_source(batch))
+            return dict.fromkeys(("text", "planted", "state"), pc.or_(self._is_source(batch), _is_seed(batch)))
+        if table == "extractions":  # what was read out of a transcript, in its words
+            in_words = pc.is_null(batch["number"])
+            return {"value": in_words, "raw_text": pa.array([True] * batch.num_rows, pa.bool_())}
         if table == "events":
             return {"payload": self._is_replayed(batch)}
         if table == "notes":
@@ -83,6 +89,12 @@ class Release:
         spoken = pc.is_in(batch["role"], value_set=self._replay_roles)
         recorded = pc.is_in(batch["finish_reason"], value_set=_values(RECORDED))
         return pc.and_(self._is_replayed(batch), pc.or_(spoken, recorded))
+
+
+def _is_seed(batch: pa.RecordBatch) -> pa.Array:
+    """Turns of a recorded session that opened a simulated one."""
+    seeded = pc.starts_with(pc.fill_null(batch["probe"], ""), SEED_STIMULUS)
+    return pc.and_(seeded, pc.equal(pc.fill_null(batch["model"], ""), "stimulus"))
 
 
 def _values(words: Iterable[str]) -> pa.Array:

@@ -222,7 +222,7 @@ def _add_course(tables: dict[str, list[Row]], utterances: list[Utterance], codeb
     tables["courses"].append({
         "course_id": course, "condition": label, "client": "annomi", "therapist": label, "persona_id": None,
         "replicate": 0, "pairing_key": course, "cluster": first.video, "stratum": first.quality, "origin": "human",
-        "sessions": 1, "status": "ended",
+        "source": None, "sessions": 1, "status": "ended",
     })  # fmt: skip
     tables["sessions"].append({
         "course_id": course, "session": 0, "opened_by": first.role, "ending": "recorded", "ended_by": None,

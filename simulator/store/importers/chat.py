@@ -193,8 +193,8 @@ def _course_row(where: str, course: str, line: ChatLine, options: ChatOptions) -
         "course_id": course, "condition": condition, "client": line.known.get("client", "chat"),
         "therapist": line.known.get("therapist", condition), "persona_id": said["persona"],
         "replicate": line.known.get("replicate", 0), "pairing_key": said["pairing_key"] or course,
-        "cluster": cluster or course, "stratum": stratum, "origin": options.origin, "sessions": 0,
-        "status": line.known.get("status", "ended"),
+        "cluster": cluster or course, "stratum": stratum, "origin": options.origin, "source": None,
+        "sessions": 0, "status": line.known.get("status", "ended"),
     }  # fmt: skip
 
 
