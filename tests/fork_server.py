@@ -6,9 +6,10 @@ Reads one JSON object per line on stdin and answers each with one on stdout:
 - `{"run": [OVERRIDE...], "out": FOLDER, "workers": NUMBER, "kill_after": SECONDS or null, "victim": "parent" or
   "worker", "deadline": SECONDS}` runs one in a child and kills that, or one of its workers, after so many seconds.
 
-An answer says `status` (0 finished, 3 stopped, 1 failed, -9 killed), `killed` (whether the kill met somebody) and
-`seconds`. Every wait ends: at the deadline the child and its workers are killed, and `status` is null; `left` counts
-workers that outlived their parent by more than a moment.
+An answer says `status` (0 finished, 3 stopped, 2 refused, 1 failed, -9 killed), `killed` (whether the kill met
+somebody), `seconds`, and what the run `said` (its notes and why it stopped, or the one line of a refusal). Every wait
+ends: at the deadline the child and its workers are killed, and `status` is null; `left` counts workers that outlived
+their parent by more than a moment.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from simulator.errors import UserError
 from simulator.studies.composing import compose
 from simulator.studies.config import StudyConfig
 from simulator.studies.running import run_study
@@ -62,9 +64,11 @@ def run(
     """Run a study in a child, killed or not."""
     config = study(tuple(run), out, workers)
     started = time.monotonic()
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        play(config)
+        play(config, writer)
+    os.close(writer)
     killed, status = False, None
     ended = os.pidfd_open(child)
     try:
@@ -75,17 +79,27 @@ def run(
     finally:
         os.close(ended)
     left = reap(child, 0.0 if status is None else MOMENT)
-    return {"status": status, "killed": killed, "left": left, "seconds": time.monotonic() - started}
+    with os.fdopen(reader, "rb") as file:
+        said = file.read().decode().splitlines()
+    seconds = time.monotonic() - started
+    return {"status": status, "killed": killed, "left": left, "seconds": seconds, "said": said}
 
 
-def play(config: StudyConfig) -> None:
-    """In the child: run the study and end."""
+def play(config: StudyConfig, writer: int) -> None:
+    """In the child: run the study, say how it went, and end."""
     os.setpgid(0, 0)
+    status = 1
     try:
-        os._exit(0 if run_study(config).finished else 3)
+        result = run_study(config)
+        status = 0 if result.finished else 3
+        said = [*result.notes, *filter(None, [result.tally.stopped_by])]
+        os.write(writer, "\n".join(said).encode())
+    except UserError as error:
+        status = 2
+        os.write(writer, str(error).encode())
     except BaseException:
         traceback.print_exc()
-        os._exit(1)
+    os._exit(status)
 
 
 def is_ready(descriptor: int, seconds: float) -> bool:

@@ -25,6 +25,7 @@ class Attempt:
     killed: bool
     left: int
     seconds: float
+    said: list[str]
 
     @property
     def finished(self) -> bool:

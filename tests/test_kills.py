@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from simulator.store.histories import read_shard
 from simulator.studies.composing import compose
 from simulator.studies.plan import make_plan
 from tests.killing import ForkServer, fork_server
-from tests.mock_for_tests import Mock, body_of, mock_server
+from tests.mock_for_tests import Mock, mock_server, said_before, seed_of
 from tests.studies_for_tests import parquet_bytes
 
 KILLS = int(os.environ.get("DYAD_TEST_KILLS", "200"))
@@ -41,6 +41,10 @@ SCRIPTED = [
     "therapist=[companion,waitlist]", "personas.limit=3", "replicates=1", "coders=[]", "session=course",
     "session.course.sessions=3", "session.max_turns=10", "+instruments.phq9.every_days=14",
 ]  # fmt: skip
+
+
+Place = tuple[str, int, int, str]
+"""Course, session, turn and what was said."""
 
 
 @pytest.fixture(scope="module")
@@ -72,20 +76,19 @@ class Told:
                 seed = derive_seed(spec.pairing_key, BEFORE_ALL, -1, "client", f"decision:{question}:{day:g}")
                 self.course_of[seed] = spec.course
 
-    def take_in(self, requests: list[SeenRequest], in_flight: set[str], journalled: set[str]) -> None:
+    def take_in(self, requests: list[SeenRequest], in_flight: set[str], turns: Collection[Place]) -> None:
         """Check an attempt: what it built on is in the journal, and what it asked again had been in flight.
 
         Args:
             requests: all of the attempt.
             in_flight: courses that were begun and not ended when it started.
-            journalled: all turns in the journal after it.
+            turns: all turns in the journal after it.
         """
+        journalled = {(course, text) for course, _, _, text in turns}
         again: Counter[str] = Counter()
         for request in requests:
-            body = body_of(request)
-            course = self.course_of[body["seed"]]
-            built_on = [message["content"] for message in body["messages"] if message["role"] != "system"]
-            assert set(built_on[:-1]) - {"The conversation begins."} <= journalled
+            course = self.course_of[seed_of(request)]
+            assert {(course, text) for text in said_before(request)} <= journalled
             again[course] += request.digest in self.asked
         assert max(again.values(), default=0) <= 1
         assert {course for course, count in again.items() if count} <= in_flight
@@ -114,7 +117,7 @@ def histories_of(run: Path) -> dict[str, History]:
     return {name: found for shard in range(8) for name, found in read_shard(run / "journal", shard).histories.items()}
 
 
-def turns_in(histories: dict[str, History]) -> list[tuple[str, int, int, str]]:
+def turns_in(histories: dict[str, History]) -> list[Place]:
     facts = [fact for history in histories.values() for fact in history.facts if isinstance(fact, Turn)]
     return [(fact.course, fact.session, fact.turn, fact.text) for fact in facts]
 
@@ -125,7 +128,7 @@ def killed_until_done(
     """Kill one run until it is done; returns kills, and requests that were asked again."""
     told = Told(overrides) if mock is not None else None
     kills, histories = 0, histories_of(out)
-    turns: set[tuple[str, int, int, str]] = set()
+    turns: set[Place] = set()
     while True:
         after = instants.next() if kills < PATIENCE else None
         workers, victim = instants.draws.choice((1, 2, 3)), instants.draws.choice(("parent", "parent", "worker"))
@@ -137,8 +140,9 @@ def killed_until_done(
         assert turns <= set(now), "a turn is lost"
         turns = set(now)
         if told is not None and mock is not None:
-            told.take_in(mock.new_requests(), in_flight, {text for *_, text in now})
-        instants.learn(attempt.killed)
+            told.take_in(mock.new_requests(), in_flight, now)
+        if after is not None:
+            instants.learn(attempt.killed)
         if attempt.finished:
             return kills, told.repeated if told is not None else 0
         assert attempt.killed and attempt.status in (-9, 3)

@@ -42,7 +42,7 @@ def run_status(folder: Path, *, repair: bool = False) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     notes: list[str] = []
-    turns = set_aside = 0
+    turns = set_aside = without_ground = 0
     for shard in range(int(run.meta.get("shards", 0))):
         lease = Lease(run.journal, shard) if repair else None
         try:
@@ -56,6 +56,7 @@ def run_status(folder: Path, *, repair: bool = False) -> dict[str, Any]:
             if lease is not None:
                 lease.release()
         set_aside += reading.set_aside
+        without_ground += reading.without_ground
         for history in reading.histories.values():
             turns += sum(hasattr(fact, "text") for fact in history.facts)
             if history.failure is not None:
@@ -74,6 +75,7 @@ def run_status(folder: Path, *, repair: bool = False) -> dict[str, Any]:
         "not_begun": max(0, planned - sum(counts.values())),
         "turns": turns,
         "set_aside": set_aside,
+        "without_ground": without_ground,
         "failures": dict(failures),
         "notes": notes,
     }
@@ -90,4 +92,6 @@ def _lines(status: dict[str, Any]) -> list[str]:
     lines += [f"  {count} x {cause}" for cause, count in status["failures"].items()]
     if status["set_aside"]:
         lines.append(f"{status['set_aside']} records of an older writer were set aside")
+    if status["without_ground"]:
+        lines.append(f"{status['without_ground']} records that continued from cut ones were set aside")
     return [*lines, *map(str, status["notes"])]

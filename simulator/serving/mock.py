@@ -169,6 +169,8 @@ class MockServer:
         counters.bytes_in += len(raw)
         counters.checksum ^= int.from_bytes(digest[:7], "little")
         fault = self._note(digest, raw, request)
+        if options.never_twice:
+            digest = hashlib.blake2b(digest + counters.requests.to_bytes(8, "little"), digest_size=32).digest()
         if not self.healthy:
             counters.faults["unhealthy"] += 1
             return error_response(503, "The server is not healthy.", "ServiceUnavailableError")

@@ -120,6 +120,8 @@ class MockOptions(_Options):
 
     answer_tokens: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (20, 60)
     """Shortest and longest unplanted answer; a token is four characters."""
+    never_twice: bool = False
+    """No request is answered twice alike: as servers do that promise no determinism."""
     rules: list[Rule] = []
     """Planted answers."""
     refusal: Rate = 0.01

@@ -1,8 +1,9 @@
 """The history of every course of a shard, merged from the attempts at it.
 
 Attempts are read in order. When an attempt takes a course up it says how many of the earlier records of that course it
-continues from; what lies beyond (an older writer that was slow to die) is set aside and counted. So a transcript is
-never stitched from two attempts.
+continues from; what lies beyond (an older writer that was slow to die) is set aside and counted. Where fewer are left
+than it stood on (a torn tail was cut off an earlier file), what it added is set aside too, and the course goes on from
+what is left. So a transcript is never stitched from two attempts, and never has a gap.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ class ShardReading:
     histories: dict[str, History] = field(default_factory=dict)
     executions: list[tuple[Header, Execution]] = field(default_factory=list)
     set_aside: int = 0
+    """Records of an older writer, beyond those that a later attempt continued from."""
+    without_ground: int = 0
+    """Records that continued from others that are lost."""
     torn: list[FileReading] = field(default_factory=list)
     last_attempt: int = -1
 
@@ -33,6 +37,7 @@ def read_shard(journal: Path, shard: int, *, repair: bool = False) -> ShardReadi
         DamageError: a file is damaged in its middle and `repair` is not set.
     """
     reading = ShardReading(shard)
+    fallen: set[str] = set()
     for attempt, path in attempts_of(journal, shard):
         file = read_file(path, repair=repair)
         reading.last_attempt = attempt
@@ -41,11 +46,12 @@ def read_shard(journal: Path, shard: int, *, repair: bool = False) -> ShardReadi
         if file.header is None:
             continue
         for record in file.records:
-            _take_in(reading, file.header, record)
+            _take_in(reading, file.header, record, fallen)
     return reading
 
 
-def _take_in(reading: ShardReading, header: Header, record: CourseRecord) -> None:
+def _take_in(reading: ShardReading, header: Header, record: CourseRecord, fallen: set[str]) -> None:
+    """Add a record; `fallen` are the courses whose present attempt stands on records that are lost."""
     if isinstance(record, Execution):
         reading.executions.append((header, record))
         return
@@ -53,9 +59,15 @@ def _take_in(reading: ShardReading, header: Header, record: CourseRecord) -> Non
     if history is None:
         history = reading.histories[record.course] = History(record.course)
     if isinstance(record, Opened):
-        reading.set_aside += max(0, len(history.facts) - record.kept)
+        if record.kept > len(history.facts):
+            fallen.add(record.course)
+            return
+        fallen.discard(record.course)
+        reading.set_aside += len(history.facts) - record.kept
         del history.facts[record.kept :]
         history.attempt = header.attempt
+    elif record.course in fallen:
+        reading.without_ground += 1
     else:
         history.facts.append(record)
 

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import time
+import uuid
 from pathlib import Path
 
 from simulator.errors import UserError
@@ -50,11 +51,20 @@ def _process_ended(content: dict[str, object]) -> bool:
         return True
     if Path("/proc/self/stat").exists():
         return _started(process) != content.get("started")
-    try:  # systems without /proc
+    return not is_running(process)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this host runs (or another one has its number by now)."""
+    if Path("/proc/self/stat").exists():
+        return _started(process) is not None
+    try:
         os.kill(process, 0)
+    except ProcessLookupError:
+        return False
     except OSError:
         return True
-    return False
+    return True
 
 
 class Lease:
@@ -87,7 +97,7 @@ class Lease:
             "process": os.getpid(),
             "started": _started(os.getpid()),
         }
-        staged = self.path.with_name(f"{self.path.name}.{socket.gethostname()}.{os.getpid()}")
+        staged = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}")
         try:
             staged.write_text(json.dumps(content))
             for _ in range(3):
@@ -113,7 +123,7 @@ class Lease:
                 f"shard {self.path.stem} of {self.path.parent.parent} is being written by process "
                 f"{holder.get('process')} on {holder.get('host')}; wait for it or stop it"
             )
-        grave = self.path.with_name(f"{self.path.name}.dead.{socket.gethostname()}.{os.getpid()}")
+        grave = self.path.with_name(f"{self.path.name}.dead.{uuid.uuid4().hex}")
         try:
             self.path.rename(grave)  # of two processes that saw the same dead lease only one gets to remove it
         except FileNotFoundError:

@@ -1,11 +1,18 @@
 """Writing Parquet: streamed, atomic, and the same bytes for the same rows.
 
+A file is written beside its place under a name of its process and then put there, so that two processes that write the
+same table do not meet; what a killed process left is cleared by the next one (`clear_staged`).
+
 A file consists of row groups of exactly `ROWS_PER_GROUP` rows (the last one shorter), so that memory does not grow
 with a file and the bytes do not depend on how the rows came in. The versions of format and writer stand in the
 metadata.
 """
 
+import contextlib
 import json
+import os
+import socket
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +20,28 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from simulator.store.leases import is_running
 from simulator.store.tables import FORMAT_VERSION, TABLES
 
 ROWS_PER_GROUP = 8192
+_FORGOTTEN_SECONDS = 86_400.0
+
+
+def _staged(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}@{socket.gethostname()}.staged")
+
+
+def clear_staged(folder: Path) -> None:
+    """Remove what processes that do not run any more left half written in a dataset's folder."""
+    for path in folder.glob("*/.*.staged"):
+        process, _, host = path.name.removesuffix(".staged")[1:].partition(".")[2].partition("@")
+        with contextlib.suppress(FileNotFoundError):
+            if host == socket.gethostname() and process.isdigit():
+                forgotten = not is_running(int(process))
+            else:
+                forgotten = time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS
+            if forgotten:
+                path.unlink()
 
 
 class TableWriter:
@@ -32,7 +58,7 @@ class TableWriter:
         target = folder / table
         target.mkdir(parents=True, exist_ok=True)
         self.path = target / f"{part}.parquet"
-        self._staged = target / f".{part}.staged"
+        self._staged = _staged(self.path)
         note = json.dumps({"format": FORMAT_VERSION, "writer": f"pyarrow {pa.__version__}"})
         described = self._schema.with_metadata({"dyad": note})
         self._names = self._schema.names
@@ -44,13 +70,13 @@ class TableWriter:
         return self
 
     def __exit__(self, kind: object, *exception: object) -> None:
-        if kind is None:
-            if self._columns[0] or not self._written:
+        try:
+            if kind is None and (self._columns[0] or not self._written):
                 self._flush()
             self._file.close()
-            self._staged.replace(self.path)
-        else:
-            self._file.close()
+            if kind is None:
+                self._staged.replace(self.path)
+        finally:
             self._staged.unlink(missing_ok=True)
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -87,7 +113,8 @@ def write_table(folder: Path, table: str, content: pa.Table, part: str = "part-0
     """Write an Arrow table that has the schema of `table`, atomically."""
     target = folder / table
     target.mkdir(parents=True, exist_ok=True)
-    path, staged = target / f"{part}.parquet", target / f".{part}.staged"
+    path = target / f"{part}.parquet"
+    staged = _staged(path)
     note = json.dumps({"format": FORMAT_VERSION, "writer": f"pyarrow {pa.__version__}"})
     pq.write_table(
         content.replace_schema_metadata({"dyad": note}), staged, compression="zstd", row_group_size=ROWS_PER_GROUP

@@ -19,6 +19,7 @@ from simulator.models.clients import ModelClients
 from simulator.sessions.course import CourseSetting
 from simulator.sessions.schedule import check_schedule
 from simulator.store.compaction import compact_unit, finish_compaction, units_of, write_personas
+from simulator.store.parquet import clear_staged
 from simulator.store.runs import RUN_FILE, RunFolder, create_run, extend_run, open_run
 from simulator.studies.chairs import seated_option
 from simulator.studies.config import StudyConfig, parse_config
@@ -171,6 +172,7 @@ def run_study(
             return course_rows(index.within(part, parts), origin)
 
         try:
+            clear_staged(run.dataset)
             write_personas(run, persona_rows(plan))
             compact_one = partial(compact_unit, run, plan.size, shards, rows, instruments)
             in_processes(compact_one, units_of(plan.size, shards), workers)

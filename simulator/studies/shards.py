@@ -114,6 +114,10 @@ class ShardWriter:
                 self.notes.append(f"{file.path}: a torn tail of {len(file.tail)} bytes was cut and kept in {aside}")
             if reading.set_aside:
                 self.notes.append(f"shard {shard}: {reading.set_aside} records of an older writer were set aside")
+            if reading.without_ground:
+                self.notes.append(
+                    f"shard {shard}: {reading.without_ground} records that continued from cut ones were set aside"
+                )
             file_of_shard = _LazyFile(self, shard, reading.last_attempt + 1)
             for spec in self.index.within(shard, self.shards):
                 yield Work(spec, reading.histories.pop(spec.course, None), file_of_shard.append)
