@@ -37,6 +37,8 @@ class Answering(ReplayChatCompletionClient):
         if "Answer with one letter" in last:
             letters = re.findall(r"(?m)^([A-Z])\. ", last)
             return letters[mark % len(letters)]
+        if 'whose key "notes"' in last:
+            return f'{{"notes": [{{"kind": "promise", "text": "Call on day {mark % 7}."}}, {{"kind": "fact", "te'
         if "JSON object" in last:
             keys = re.findall(r"(?m)^- (\w+) \(now", last)
             return "well, no" if self.breaks else "{" + ", ".join(f'"{key}": {mark % 11}' for key in keys) + "}"

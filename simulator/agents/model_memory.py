@@ -2,21 +2,43 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 
 from simulator.agents.base import Seat
 from simulator.agents.between_sessions import QUESTIONS, Decision, course_memory, question_of
-from simulator.agents.deciding import LEAST_SHARE
+from simulator.agents.deciding import ATTEMPTS, LEAST_SHARE
 from simulator.agents.prompting import FOLDER, load_prompt
+from simulator.errors import SessionError
 from simulator.models.choice import Option, choose
 from simulator.models.messages import Completer, Message, Request
 from simulator.records.journal_records import Note
+from simulator.records.seeds import turn_seed
 
 MOST_NOTES = 6
 """Notes that are kept of one session."""
 LONGEST_NOTE = 300
 """Letters of a note."""
+KINDS = ("fact", "person", "promise", "homework", "topic", "note")
+"""What a model's note can be about (see `between_sessions.NOTE_KINDS`)."""
 
-_BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
+_NOTE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": list(KINDS)},
+        "text": {"type": "string", "minLength": 1, "maxLength": LONGEST_NOTE},
+    },
+    "required": ["kind", "text"],
+    "additionalProperties": False,
+}
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"notes": {"type": "array", "items": _NOTE, "minItems": 1, "maxItems": MOST_NOTES}},
+    "required": ["notes"],
+    "additionalProperties": False,
+}
+_OBJECT = re.compile(r"\{[^{}]*\}")
 
 
 def earlier_text(seat: Seat, who: str) -> str:
@@ -29,41 +51,67 @@ def earlier_text(seat: Seat, who: str) -> str:
 
 
 async def take_notes(model: Completer, conversation: Sequence[Message], who: str, seed: int) -> list[Note]:
-    """What a model writes down of a session that is over; the first notes weigh most.
+    """What a model writes down of a session that is over, asked for by JSON schema; the first notes weigh most.
+
+    Of an answer that was cut off, the notes that are whole count.
 
     Raises:
-        SessionError: the model has no answer.
+        SessionError: three answers held no note (boundary `model`, kind `bad_schema`), or there is no answer.
     """
-    text = load_prompt(FOLDER / "between.jinja", ("notes",)).render("notes", who=who, most=MOST_NOTES)
-    completion = await model.complete(Request([*conversation, Message("user", text)], seed=seed, purpose="notes"))
-    lines = [_BULLET.sub("", line).strip()[:LONGEST_NOTE] for line in completion.text.splitlines()]
-    notes = [line for line in lines if line][:MOST_NOTES]
-    return [Note("note", line, 1.0 - place / (2 * MOST_NOTES)) for place, line in enumerate(notes)]
+    words = load_prompt(FOLDER / "between.jinja", ("notes",)).render("notes", who=who, most=MOST_NOTES, kinds=KINDS)
+    messages = [*conversation, Message("user", words)]
+    for attempt in range(ATTEMPTS):
+        own = turn_seed(seed, attempt, "notes", "again") if attempt else seed
+        completion = await model.complete(Request(messages, seed=own, purpose="notes", schema=_SCHEMA))
+        notes = notes_in(completion.text)
+        if notes:
+            return notes
+    raise SessionError("model", "bad_schema", f"notes: {ATTEMPTS} answers held no note, the last: {completion.text!r}")
+
+
+def notes_in(text: str) -> list[Note]:
+    """The whole notes of an answer, in their order: every object with a text, of kind `note` where it names none."""
+    found: list[tuple[str, str]] = []
+    for part in _OBJECT.findall(text):
+        try:
+            document = msgspec.json.decode(part)
+        except msgspec.DecodeError:
+            continue
+        said = " ".join(str(document.get("text") or "").split())[:LONGEST_NOTE]
+        if said:
+            kind = document.get("kind")
+            found.append((kind if kind in KINDS else "note", said))
+    kept = found[:MOST_NOTES]
+    return [Note(kind, said, 1.0 - place / (2 * MOST_NOTES)) for place, (kind, said) in enumerate(kept)]
 
 
 async def decide_between(
     model: Completer, conversation: Sequence[Message], who: str, options: Sequence[str], seed: int
 ) -> Decision:
-    """One of the options of a question of `QUESTIONS`, drawn from the model's probabilities; the first of them, without
-    probabilities, where the model names none.
+    """One of the options of a question of `QUESTIONS`, drawn from the model's probabilities.
+
+    Where the options hold too little of its probability, it is asked once more, held to the options if the server can
+    do that: such a decision has no probabilities.
 
     Raises:
-        SessionError: the model has no answer.
+        SessionError: the model names no option (boundary `model`, kind `bad_choice`), or there is no answer.
     """
     words = QUESTIONS[question_of(options)]
     offered = [Option(option, words[option]) for option in options]
     question = load_prompt(FOLDER / "between.jinja", ("decision",)).render("decision", who=who)
-    chosen = await choose(
-        model,
-        conversation,
-        offered,
-        seed=seed,
-        question=question,
-        purpose="decision",
-        least_share=LEAST_SHARE,
-        fallback="forced",
-    )
-    if chosen.value is None:
-        return Decision(options[0])
-    shares = chosen.probabilities
-    return Decision(chosen.value, [shares[option] for option in options] if shares else None)
+    for logprobs in (True, False):
+        chosen = await choose(
+            model,
+            conversation,
+            offered,
+            seed=seed,
+            question=question,
+            purpose="decision",
+            least_share=LEAST_SHARE,
+            fallback="forced",
+            logprobs=logprobs,
+        )
+        if chosen.value is not None:
+            shares = chosen.probabilities
+            return Decision(chosen.value, [shares[option] for option in options] if shares else None)
+    raise SessionError("model", "bad_choice", f"decision: no option was named ({chosen.missing_reason})")

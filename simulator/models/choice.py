@@ -122,6 +122,7 @@ async def choose(
     least_share: float = LEAST_SHARE,
     fallback: Fallback = "samples",
     samples: int = 10,
+    logprobs: bool = True,
     prefix: str = PREFIX,
     labels: Sequence[str] = LETTERS,
     layout: Layout = lettered,
@@ -140,6 +141,7 @@ async def choose(
         least_share: below this share of the mass the choice is missing.
         fallback: without log-probabilities: free samples, or one answer, forced where the server can be held to it.
         samples: how many.
+        logprobs: whether to read them where the server gives them.
         prefix: begins the answer where the server continues begun ones.
         labels: as many as there are options, or more.
         layout: writes the question from its text and the labelled options.
@@ -154,7 +156,7 @@ async def choose(
         client, messages, question, named, _orders(options, order, seed), prefix, layout, purpose, affinity
     )
     turns = range(len(asking.orders))
-    if client.gives_logprobs:
+    if logprobs and client.gives_logprobs:
         answers = await asyncio.gather(*(asking.ask(n, seed, _UNDISTORTED, top_logprobs=TOP_TOKENS) for n in turns))
         read = [_first_token(answer, named) for answer in answers]
         masses = [one for one in read if one is not None]
