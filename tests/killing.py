@@ -12,9 +12,17 @@ from typing import Any
 
 import pytest
 
+from simulator.records.history import History
+from simulator.records.journal_records import Turn
+from simulator.store.histories import read_shard
+
 ROOT = Path(__file__).parent.parent
 ATTEMPT_SECONDS = 120.0
 """How long an attempt may take at most: far more than any needs."""
+
+
+Place = tuple[str, int, int, str]
+"""Course, session, turn and what was said."""
 
 
 @dataclass(slots=True)
@@ -82,3 +90,14 @@ def fork_server() -> Iterator[ForkServer]:
             yield ForkServer(process)
         finally:
             process.kill()
+
+
+def histories_of(run: Path) -> dict[str, History]:
+    if not (run / "journal").is_dir():
+        return {}
+    return {name: found for shard in range(8) for name, found in read_shard(run / "journal", shard).histories.items()}
+
+
+def turns_in(histories: dict[str, History]) -> list[Place]:
+    facts = [fact for history in histories.values() for fact in history.facts if isinstance(fact, Turn)]
+    return [(fact.course, fact.session, fact.turn, fact.text) for fact in facts]

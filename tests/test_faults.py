@@ -16,10 +16,10 @@ from simulator.records.journal_records import JOURNAL_FORMAT, Header
 from simulator.store.journal import JournalWriter, read_file
 from simulator.studies.composing import compose
 from simulator.studies.running import run_study
-from tests.killing import ForkServer, fork_server
+from tests.killing import ForkServer, fork_server, histories_of, turns_in
 from tests.mock_for_tests import Mock, mock_server
 from tests.studies_for_tests import parquet_bytes, small
-from tests.test_kills import TALK, Told, histories_of, turns_in
+from tests.told import TALK, Told
 
 TURNS = 20
 STUDY = (

@@ -3,97 +3,36 @@
 `DYAD_TEST_KILLS` sets how many kills (200 by default); the figures are printed (`pytest -rP`).
 """
 
-import itertools
 import os
 import random
 import time
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from simulator.agents.between_sessions import QUESTIONS
-from simulator.records.history import History
-from simulator.records.journal_records import Turn
-from simulator.records.seeds import derive_seed
-from simulator.serving.mock_counters import SeenRequest
-from simulator.sessions.several import BEFORE_ALL
-from simulator.store.histories import read_shard
-from simulator.studies.composing import compose
-from simulator.studies.plan import make_plan
-from tests.killing import ForkServer, fork_server
-from tests.mock_for_tests import Mock, mock_server, said_before, seed_of
+from tests.killing import ForkServer, Place, fork_server, histories_of, turns_in
+from tests.mock_for_tests import Mock, mock_server
 from tests.studies_for_tests import parquet_bytes
+from tests.told import TALK, Told
 
 KILLS = int(os.environ.get("DYAD_TEST_KILLS", "200"))
 SECONDS_PER_KILL = 5.0
 """Far more than any needs: what bounds the test."""
 PATIENCE = 8
 """Kills of one run, after which it is let to its end: its last part, the dataset, is made as a whole or not at all."""
-TALK = [
-    "client=static", "therapist=[lm_supportive,lm_companion]", "personas.limit=4", "replicates=1", "instruments=[]",
-    "coders=[]", "session=course", "session.course.sessions=2", "session.max_turns=6", "limits.concurrency=8",
-]  # fmt: skip
 SCRIPTED = [
     "therapist=[companion,waitlist]", "personas.limit=3", "replicates=1", "coders=[]", "session=course",
     "session.course.sessions=3", "session.max_turns=10", "+instruments.phq9.every_days=14",
 ]  # fmt: skip
 
 
-Place = tuple[str, int, int, str]
-"""Course, session, turn and what was said."""
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[ForkServer]:
     with fork_server() as running:
         yield running
-
-
-@dataclass(slots=True)
-class Told:
-    """What the mock server's log says of the requests of one study, attempt by attempt."""
-
-    overrides: list[str]
-    course_of: dict[int, str] = field(default_factory=dict)
-    """The course that a seed belongs to."""
-    asked: set[str] = field(default_factory=set)
-    """Every request so far."""
-    repeated: int = 0
-
-    def __post_init__(self) -> None:
-        config = compose(*self.overrides)
-        days = [number / 2 for number in range(2 * int(config.session.course.days) + 1)]
-        for spec in make_plan(config).courses():
-            for session, role in itertools.product(range(8), config.session.roles):
-                places = [(turn, "turn") for turn in range(config.session.max_turns)] + [(-1, "notes")]
-                for turn, purpose in places:
-                    self.course_of[derive_seed(spec.pairing_key, session, turn, role, purpose)] = spec.course
-            for day, question in itertools.product(days, QUESTIONS):
-                seed = derive_seed(spec.pairing_key, BEFORE_ALL, -1, "client", f"decision:{question}:{day:g}")
-                self.course_of[seed] = spec.course
-
-    def take_in(self, requests: list[SeenRequest], in_flight: set[str], turns: Collection[Place]) -> None:
-        """Check an attempt: what it built on is in the journal, and what it asked again had been in flight.
-
-        Args:
-            requests: all of the attempt.
-            in_flight: courses that were begun and not ended when it started.
-            turns: all turns in the journal after it.
-        """
-        journalled = {(course, text) for course, _, _, text in turns}
-        again: Counter[str] = Counter()
-        for request in requests:
-            course = self.course_of[seed_of(request)]
-            assert {(course, text) for text in said_before(request)} <= journalled
-            again[course] += request.digest in self.asked
-        assert max(again.values(), default=0) <= 1
-        assert {course for course, count in again.items() if count} <= in_flight
-        self.repeated += sum(again.values())
-        self.asked |= {request.digest for request in requests}
 
 
 @dataclass(slots=True)
@@ -109,17 +48,6 @@ class Instants:
 
     def learn(self, was_killed: bool) -> None:
         self.largest *= 1.03 if was_killed else 0.9
-
-
-def histories_of(run: Path) -> dict[str, History]:
-    if not (run / "journal").is_dir():
-        return {}
-    return {name: found for shard in range(8) for name, found in read_shard(run / "journal", shard).histories.items()}
-
-
-def turns_in(histories: dict[str, History]) -> list[Place]:
-    facts = [fact for history in histories.values() for fact in history.facts if isinstance(fact, Turn)]
-    return [(fact.course, fact.session, fact.turn, fact.text) for fact in facts]
 
 
 def killed_until_done(
