@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 KEYS = (
     "design", "estimands", "counts", "failures", "endings", "behaviours", "contrasts", "scores", "positions",
-    "agreement", "shares", "strata", "realism", "adaptability", "trajectories", "courses", "warnings",
+    "agreement", "shares", "strata", "realism", "adaptability", "trajectories", "courses", "guards", "usage",
+    "warnings",
 )  # fmt: skip
 """Top-level keys of a summary, all present in every one."""
 
@@ -55,10 +56,12 @@ def summarise(run_dir: Path, humans: Path | None = None) -> dict[str, Any]:
     from simulator.analysis.adaptability import adaptability
     from simulator.analysis.behaviours import coders_of
     from simulator.analysis.courses import course_results
+    from simulator.analysis.guards import guard_results
     from simulator.analysis.questionnaires import score_contrasts, score_rows
     from simulator.analysis.realism import scorecard
     from simulator.analysis.realism_humans import human_tables
     from simulator.analysis.trajectories import state_trajectories
+    from simulator.analysis.usage import usage
 
     run = open_run(run_dir)
     courses, personas, sessions = (read_table(run, name) for name in ("courses", "personas", "sessions"))
@@ -102,6 +105,8 @@ def summarise(run_dir: Path, humans: Path | None = None) -> dict[str, Any]:
         "courses": course_results(
             courses, sessions, read_table(run, "life"), read_table(run, "decisions"), scores, whole, scopes, by
         ),
+        "guards": guard_results(run, courses, by),
+        "usage": usage(run),
     }
     return summary | {"warnings": _warnings(summary) + problems}
 
@@ -265,6 +270,11 @@ def _warnings(summary: Mapping[str, Any]) -> list[str]:
             lines.append(
                 f"{coder['missing']} of {coder['judgments']} judgments by '{name}' have no value and are no units."
             )
+    used = summary["usage"]
+    for replica in used["replicas"] if used else []:
+        if replica["ejections"] or "gone" in replica["faults"]:
+            how = f"was left out {replica['ejections']} times" if replica["ejections"] else "left during the run"
+            lines.append(f"The replica {replica['replica']} {how}; the table of model calls says for what.")
     flagged = sum(
         any(interval["flag"] for interval in row["shares"].values())
         for part in summary["behaviours"]

@@ -161,5 +161,8 @@ def _sentence(result: dict[str, Any]) -> str:
         causes = ", ".join(f"{cause}: {count}" for cause, count in result["failures"].items()) or "in an earlier run"
         done += f", {result['failed']} failed ({causes}); retry_failed=true takes them up again"
     if result["stopped_by"]:
-        return f"{done}; stopped: {result['stopped_by']}; the same command goes on from here\nrun: {result['run']}"
+        again = "the same command"
+        if result["stopped_by"].startswith("limits.") and " is reached " in result["stopped_by"]:
+            again += " with a higher limit"
+        return f"{done}; stopped: {result['stopped_by']}; {again} goes on from here\nrun: {result['run']}"
     return f"{done}\nreport: {result['report']}" if result["report"] else f"{done}\nrun: {result['run']}"

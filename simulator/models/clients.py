@@ -63,6 +63,11 @@ class ModelClients:
         """Whether a client of this run takes the creation argument `seed`."""
         return id(client) not in self._seedless
 
+    @property
+    def priced(self) -> bool:
+        """Whether any of them has a price, so that calls cost something."""
+        return any(isinstance(one, OpenAIServerClient) and one.settings.price for one in self._made.values())
+
     async def check(self) -> None:
         """Ask every server of ours whether it is there and serves its model.
 

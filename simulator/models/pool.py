@@ -79,6 +79,7 @@ class Pool:
         self._well: list[Replica] = []
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._has_answered = False
+        self._news: list[str] = []
         self.replicas: list[Replica] = []
 
     async def post(
@@ -124,12 +125,13 @@ class Pool:
                 await self._sleep(self._pause(len(faults), fault.wait))
             except ModelError as error:
                 replica.succeeded(self._clock())  # a refusal is a sign of life
-                error.retries, error.faults = len(faults), "; ".join(faults) or None
+                error.retries, error.faults = len(faults), self._told(faults)
                 raise
             else:
                 replica.succeeded(self._clock())
                 self._has_answered = True
-                return answer, Trip(replica.name, len(faults), "; ".join(faults) if faults else None, content)
+                told = self._told(faults) if faults or self._news else None
+                return answer, Trip(replica.name, len(faults), told, content)
 
     async def _attempt(
         self, replica: Replica, body: bytes, tokens: int, timeout: aiohttp.ClientTimeout, model: str
@@ -172,8 +174,13 @@ class Pool:
             f"no answer after {len(faults)} attempts, the last at {replica.name} ({fault.kind}); {fault.advice}",
             replica.name,
             len(faults) - 1,
-            "; ".join(faults),
+            self._told(faults),
         ) from None
+
+    def _told(self, faults: list[str]) -> str | None:
+        """What failed, for the accounting, after what became of replicas since the last call (`silent`, `gone`)."""
+        news, self._news = self._news, []
+        return "; ".join([*news, *faults]) or None
 
     async def _place(self, key: int | None, avoided: Replica | None, faults: list[str]) -> Replica:
         """A replica with room; waits for one."""
@@ -200,7 +207,7 @@ class Pool:
                     "unreachable",
                     f"no replica came back within {self._settings.patience:g} s ({names}); check the servers",
                     retries=len(faults),
-                    faults="; ".join(faults) or None,
+                    faults=self._told(faults),
                 ) from None
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
@@ -270,7 +277,9 @@ class Pool:
         known = {one.name: one for one in self.replicas}
         addresses = self._endpoints.addresses
         self.replicas = [known.get(name) or Replica(name, self._settings, self._key) for name in addresses]
-        self._leavers += [one for one in known.values() if one.name not in addresses]
+        leavers = [one for one in known.values() if one.name not in addresses]
+        self._leavers += leavers
+        self._news += [f"gone@{one.name}" for one in leavers]
         self._sort_out()
         self._wake_all()
 
@@ -312,6 +321,7 @@ class Pool:
         if replica.missed_probe(now, asked):
             if not was_ejected:
                 self._eject(replica, "it answers neither requests nor probes")
+                self._news.append(f"silent@{replica.name} ejected")
             await replica.drop_connections()
 
     async def served(self) -> list[Served]:

@@ -222,6 +222,8 @@ class Execution(msgspec.Struct, tag="execution", tag_field="kind", omit_defaults
     cached_tokens: int | None = None
     completion_tokens: int | None = None
     error: str | None = None
+    cost: float | None = None
+    """In the currency of the model's price; None where none is configured."""
 
 
 CourseRecord = (

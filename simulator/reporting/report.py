@@ -20,6 +20,7 @@ from simulator.reporting import sections
 from simulator.reporting.course_section import courses
 from simulator.reporting.realism_section import realism
 from simulator.reporting.transcripts import Transcripts
+from simulator.reporting.usage_section import guards, usage
 from simulator.store.runs import write_atomically
 
 REPORT_FILE = "report.html"
@@ -69,6 +70,7 @@ def render_report(summary: Mapping[str, Any], transcripts: Transcripts) -> str:
         positions=behaviour.positions(summary), adaptability=behaviour.adaptability(summary),
         scores=measure.scores(summary), trajectories=measure.trajectories(summary),
         agreement=measure.agreement(summary), realism=realism(summary), courses=courses(summary),
+        guards=guards(summary), usage=usage(summary),
     )  # fmt: skip
 
 

@@ -216,8 +216,13 @@ async def hold_session(
     def seed(role: str, turn: int) -> int:
         return seated.seats[role].seed(turn)
 
+    def journal(fact: Fact) -> None:
+        record(fact)
+        if isinstance(fact, Turn):  # what a turn cost is kept with it: whoever is killed has paid all the same
+            note_calls(spec.course, index, seated, record)
+
     session = Session(
-        spec.course, index, setting.protocol, stimuli, seated.chairs, record, [message_of(turn) for turn in turns],
+        spec.course, index, setting.protocol, stimuli, seated.chairs, journal, [message_of(turn) for turn in turns],
         setting.drained, seed, day, delivered=_delivered(history, index), watch=_watch(spec, setting, index, record),
         stopped_by=_stopped_by(history, index, len(turns) - 1),
     )  # fmt: skip
@@ -352,6 +357,6 @@ def note_calls(course: str, index: int, seated: SeatedSession, record: Callable[
                 Execution(
                     course, index, "call", call.started, call.seconds, call.turn, handle.role, call.purpose,
                     call.retries, call.replica, call.model, call.prompt_tokens, call.cached_tokens,
-                    call.completion_tokens, call.error,
+                    call.completion_tokens, call.error, call.cost,
                 )
             )  # fmt: skip

@@ -229,6 +229,7 @@ TABLES: dict[str, pa.Schema] = {
         ("prompt_tokens", _int),
         ("cached_tokens", _int),
         ("completion_tokens", _int),
+        ("cost", _float),
         ("error", _text),
     ),
 }

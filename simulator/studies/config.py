@@ -57,6 +57,12 @@ class Limits(_Config):
     workers: Annotated[int, Field(ge=1)] | None = None
     """Processes; by default as many as this process may use cores."""
     failure_rate: Annotated[float, Field(gt=0, le=1)] = 0.5
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    """Tokens, prompts and answers together, after which the run stops."""
+    cost: Annotated[float, Field(gt=0)] | None = None
+    """The same for what calls cost by their models' `price`."""
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """The same for hours in which the run was running. All three count all attempts at a run."""
 
 
 class StudyConfig(_Config):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from simulator.errors import SessionError
-from simulator.records.journal_records import CourseRecord, Failed, Opened
+from simulator.records.journal_records import CourseRecord, Execution, Failed, Opened
 from simulator.sessions.course import CourseSetting, run_course
 from simulator.sessions.engine import Drained
 from simulator.studies.shards import Work
@@ -59,16 +59,19 @@ class Tally:
 
 @dataclass(slots=True)
 class Drain:
-    """Whether the run shall stop, and why."""
+    """Whether the run shall stop, and why. `limit` says so by itself, once a limit of the run is reached."""
 
     reason: str | None = None
+    limit: Callable[[], str | None] = lambda: None
 
     def ask(self, reason: str) -> None:
         """Ask every course to stop after its current turn; the first reason stands."""
         self.reason = self.reason or reason
 
     def asked(self) -> bool:
-        """Whether somebody asked."""
+        """Whether somebody asked, or a limit is reached."""
+        if self.reason is None:
+            self.reason = self.limit()
         return self.reason is not None
 
 
@@ -80,6 +83,7 @@ async def run_courses(
     failure_rate: float,
     retry_failed: bool = False,
     progress: Callable[[Tally], None] = lambda tally: None,
+    used: Callable[[Execution], None] = lambda execution: None,
 ) -> Tally:
     """Run all courses that have not ended.
 
@@ -91,6 +95,7 @@ async def run_courses(
         failure_rate: once 20 courses have been tried, a larger share of failures drains the run.
         retry_failed: take up courses whose last state is a failure.
         progress: told after every course.
+        used: told of every call that was made.
 
     Raises:
         UserError: there is a course to run and a model is not there.
@@ -107,7 +112,7 @@ async def run_courses(
         for item in waiting:
             if drain.asked():
                 return
-            await _one(item, setting, tally, drain)
+            await _one(item, setting, tally, drain, used)
             _judge_failures(tally, failure_rate, drain)
             progress(tally)
             if time.monotonic() - last_yield > _YIELD_EVERY_SECONDS:
@@ -135,13 +140,17 @@ def _to_do(work: Iterator[Work], retry_failed: bool, tally: Tally) -> Iterator[W
         yield item
 
 
-async def _one(item: Work, setting: CourseSetting, tally: Tally, drain: Drain) -> None:
+async def _one(
+    item: Work, setting: CourseSetting, tally: Tally, drain: Drain, used: Callable[[Execution], None]
+) -> None:
     spec, append = item.spec, item.append
     past = item.history.standing if item.history is not None else []
     last = [0, 0]
 
     def journal(record: CourseRecord) -> None:
         append(record)
+        if isinstance(record, Execution):
+            used(record)
         last[0] = getattr(record, "session", last[0])
         last[1] = turn if isinstance(turn := getattr(record, "turn", None), int) else last[1]
 

@@ -27,6 +27,7 @@ from simulator.models.clients import ModelClients
 from simulator.sessions.course import CourseSetting
 from simulator.store.runs import RunFolder
 from simulator.studies.config import StudyConfig
+from simulator.studies.limits import meter_for
 from simulator.studies.plan import PlanIndex
 from simulator.studies.scheduler import DRAIN_SIGNALS, Drain, Tally, run_courses
 from simulator.studies.shards import ShardWriter
@@ -87,13 +88,16 @@ def run_in_workers(
     """Run all courses of a plan; returns how they went and what there is to say about the journal.
 
     Raises:
-        UserError: a shard is being written by another process, or a journal file is damaged.
+        UserError: a shard is being written by another process, a journal file is damaged, or a limit makes no sense.
     """
     share = -(-config.limits.concurrency // workers)
+    priced = setting.models is not None and setting.models.priced
+    meter = meter_for(config, run.journal, shards, workers, priced)
 
     def simulate(worker: int, tell: Callable[[Tally], None], parent_is_gone: Callable[[], bool]) -> _Report:
         mine = range(worker * shards // workers, (worker + 1) * shards // workers)
-        drain = Drain()
+        drain = Drain(limit=meter.reached)
+        meter.work_as(worker)
 
         def drained() -> bool:
             if parent_is_gone():
@@ -103,7 +107,7 @@ def run_in_workers(
         with ShardWriter(run, index, shards, mine, drain.ask, config.limits.lease_seconds) as writer:
             courses = run_courses(
                 writer.work(), replace(setting, drained=drained), drain, share, config.limits.failure_rate,
-                config.retry_failed, tell,
+                config.retry_failed, tell, meter.note,
             )  # fmt: skip
             tally = _run_loop(_then_close(courses, setting.models))
         return _Report(tally, writer.notes)
