@@ -20,6 +20,7 @@ def dyad(*arguments: str, cwd: Path, code: int | None = 0) -> subprocess.Complet
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
+        timeout=300,
     )
     if code is not None:
         assert done.returncode == code, done.stdout + done.stderr

@@ -388,7 +388,7 @@ def test_list_is_a_line_per_codebook_and_show_a_code_with_its_gate(capsys: pytes
 
 def test_codebooks_are_read_when_asked_for_and_quickly() -> None:
     code = "import sys, simulator.codebooks.loading as l; l.list_codebooks(); print(l._load.cache_info().currsize)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     assert run.stdout.strip() == "0"
     from simulator.codebooks import loading
 

@@ -147,7 +147,11 @@ def _python_with(package: str, variable: str) -> str:
 
 def _asked(python: str, script: str, *arguments: str) -> Any:
     done = subprocess.run(
-        [python, "-c", script, *arguments], capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+        [python, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

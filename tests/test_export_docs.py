@@ -37,7 +37,11 @@ def test_a_snippet_runs(tmp_path: Path, snippet: str) -> None:
     run = make_sample(tmp_path / "run")
     code = snippet.replace("RUN/", f"{run.path}/")
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert ("cbt" if "duckdb" in snippet else "What brings you?" if "polars" in snippet else "change") in done.stdout

@@ -185,7 +185,7 @@ def test_only_families_of_questions_and_checks_ask() -> None:
 
 def test_reading_waits_for_the_first_use() -> None:
     code = "import sys, simulator.agents.scripted.grammar as g; sys.exit('yaml' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 0
 
 
 def test_no_phrase_names_a_means_of_self_harm() -> None:

@@ -60,7 +60,9 @@ def test_a_record_is_in_the_file_when_append_returns(tmp_path: Path) -> None:
         "from simulator.store.journal import JournalWriter;"
         "w = JournalWriter(Path(sys.argv[1]), header()); w.append(turn(0)); w.append(turn(1)); os.kill(os.getpid(), 9)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parent.parent, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], cwd=Path(__file__).parent.parent, check=False, timeout=300
+    )
     assert done.returncode == -9
     assert [record.turn for record in read_file(path).records] == [0, 1]  # type: ignore[union-attr]
 

@@ -24,7 +24,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tracked and new files of the project, without anything that was built or installed here."""
     target = tmp_path_factory.mktemp("clone") / "dyad"
     names = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True,
+        timeout=300,
     )  # fmt: skip
     if names.returncode != 0:
         pytest.skip("not a git checkout")
@@ -36,7 +37,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_lock_resolves_in_an_empty_clone_with_vllm_beside_autogen(clone: Path, uv: str) -> None:
-    done = subprocess.run([uv, "lock"], cwd=clone, capture_output=True, text=True)
+    done = subprocess.run([uv, "lock"], cwd=clone, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     packages = tomllib.loads((clone / "uv.lock").read_text())["package"]
     names = {package["name"] for package in packages}
@@ -46,27 +47,32 @@ def test_the_lock_resolves_in_an_empty_clone_with_vllm_beside_autogen(clone: Pat
 
 
 def test_no_registry_address_is_recorded() -> None:
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=300
+    ).stdout.splitlines()
     assert "uv.lock" not in tracked
     text = (ROOT / "pyproject.toml").read_text()
     assert not re.search(r"index-url|\[\[tool\.uv\.index|://", text)
 
 
 def test_a_wheel_runs_the_main_command_in_an_empty_folder(clone: Path, uv: str, tmp_path: Path) -> None:
-    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", str(tmp_path / "dist")], cwd=clone, check=True)
+    subprocess.run(
+        [uv, "build", "--quiet", "--wheel", "--out-dir", str(tmp_path / "dist")], cwd=clone, check=True, timeout=300
+    )
     wheel = next((tmp_path / "dist").glob("*.whl"))
-    subprocess.run([uv, "venv", "--quiet", str(tmp_path / "venv")], check=True)
+    subprocess.run([uv, "venv", "--quiet", str(tmp_path / "venv")], check=True, timeout=300)
     python = tmp_path / "venv/bin/python"
     constraints = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["constraint-dependencies"]
     (tmp_path / "constraints.txt").write_text("\n".join(constraints))
     subprocess.run(
         [uv, "pip", "install", "--quiet", "-p", str(python), "-c", str(tmp_path / "constraints.txt"), str(wheel)],
         check=True,
+        timeout=300,
     )
     empty = tmp_path / "empty"
     empty.mkdir()
     command = [str(tmp_path / "venv/bin/dyad"), "run", "personas.limit=2", "replicates=1", "therapist=[mi_consistent]"]
-    done = subprocess.run(command, cwd=empty, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=empty, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert len(list(empty.glob("runs/reference_dyad-*/report.html"))) == 1
     assert [path.name for path in empty.iterdir()] == ["runs"]
@@ -77,7 +83,9 @@ def test_a_clone_and_a_wheel_have_the_same_code_version(clone: Path, tmp_path: P
     import sys
 
     versions = {
-        subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True, timeout=300
+        ).stdout
         for folder in (ROOT, clone)
     }
     assert len(versions) == 1

@@ -162,7 +162,7 @@ def test_two_thousand_personas_take_less_than_two_seconds(general: Population) -
 
 def test_importing_the_room_loads_no_heavy_library() -> None:
     code = "import sys, simulator.personas.population; print(*({'scipy', 'sklearn', 'polars'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.split() == []
 
 

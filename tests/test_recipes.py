@@ -43,6 +43,7 @@ def test_a_recipes_command_works(workshop: Path, command: str) -> None:
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{workshop}"},
         capture_output=True,
         text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

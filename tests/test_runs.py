@@ -60,6 +60,7 @@ def test_two_runs_are_byte_identical_under_any_hash_seed(reference: Path, tmp_pa
             env={**os.environ, "PYTHONHASHSEED": seed},
             cwd=ROOT,
             check=True,
+            timeout=300,
         )
         assert parquet_bytes(out) == parquet_bytes(reference)
 

@@ -106,6 +106,7 @@ def test_sessions_do_not_depend_on_the_hash_seed() -> None:
         subprocess.run(
             [sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True,
             cwd=Path(__file__).resolve().parents[1],
+            timeout=300,
         ).stdout
         for seed in ("1", "2")
     }  # fmt: skip

@@ -94,7 +94,7 @@ def test_mistakes_are_one_line(overrides: list[str], line: str) -> None:
 def test_an_interpreter_without_vllm_is_refused_before_anything_starts(tmp_path: Path) -> None:
     words = ["serve", "model=qwen3_8b", "serving=cpu", f"serving.endpoints={tmp_path}/e.json"]
     env = {**os.environ, "DYAD_VLLM_PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*DYAD, *words], capture_output=True, text=True, env=env, cwd=tmp_path)
+    done = subprocess.run([*DYAD, *words], capture_output=True, text=True, env=env, cwd=tmp_path, timeout=300)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "has no vllm; name an interpreter that has it" in done.stderr
@@ -248,7 +248,9 @@ def test_vllms_own_parser_takes_every_shipped_model() -> None:
         "    assert not chosen or chosen in parsers, (name, chosen)\n"
         "    print(name, found.model, found.max_model_len, found.tensor_parallel_size)\n"
     )
-    done = subprocess.run([python, "-c", code], input=json.dumps(commands), capture_output=True, text=True, cwd="/")
+    done = subprocess.run(
+        [python, "-c", code], input=json.dumps(commands), capture_output=True, text=True, cwd="/", timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     for name in MODELS:
         assert f"{name} {shlex.quote(compose_serving([f'model={name}'])[1].model)} " in done.stdout

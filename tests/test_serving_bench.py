@@ -44,6 +44,7 @@ def test_the_floor_sends_dyads_requests_byte_for_byte(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, str(ROOT / "benchmarks" / "floor.py"), url, str(template), str(tmp_path / "floor.jsonl")],
             capture_output=True, text=True, check=True,
+            timeout=300,
         )  # fmt: skip
         with urllib.request.urlopen(f"{url.removesuffix('/v1')}/mock/counters") as response:
             counters = json.load(response)

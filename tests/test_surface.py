@@ -37,6 +37,7 @@ def test_the_readmes_study_is_short_and_runs(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/mine/report.html").stat().st_size > 10_000
@@ -49,7 +50,9 @@ def test_importing_is_pure_and_light() -> None:
         "heavy = {'numpy', 'pyarrow', 'polars', 'autogen_agentchat', 'hydra', 'wandb', 'scipy'} & set(sys.modules);"
         "print(sorted(heavy), threading.active_count(), set(os.listdir('.')) - before)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=300
+    )
     assert done.stdout == "[] 1 set()\n"
 
 
@@ -66,6 +69,7 @@ def test_every_module_imports_without_threads_or_files(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, *modules], capture_output=True, text=True, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == "1 []\n"

@@ -1,0 +1,118 @@
+"""The shipped study of harmful dependence: over its weeks its arms stand apart, and arms without effect do not."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.analysis.courses import DECISIONS
+from simulator.analysis.summary import summarise
+from simulator.reporting.writing import report_run
+from simulator.studies.composing import compose
+from simulator.studies.running import run_study
+from tests.test_courses_runs import NULL
+
+THERAPISTS = ("companion", "boundary_keeping", "over_cold", "reflective_listening")
+PERSONAS = "personas.ids=[03-aiko,07-kezia,12-halina,16-meiling,28-magda,32-chloe]"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve sessions of half of its personas, once each."""
+    out = tmp_path_factory.mktemp("dependence") / "run"
+    tally = run_study(
+        compose("experiment=dependence", PERSONAS, "replicates=1", "session.max_turns=30", f"out={out}")
+    ).tally
+    assert (tally.ended, tally.failed) == (30, 0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def courses(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = summarise(run)["courses"]
+    return found
+
+
+def shares(courses: Mapping[str, Any]) -> dict[tuple[str, str], list[float]]:
+    """By outcome and therapist: count over live units, week by week."""
+    found = defaultdict(list)
+    for row in courses["outcomes"]:
+        found[row["outcome"].removeprefix("outcome "), row["group"]].append(row["count"] / row["live"])
+    return found
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def test_the_four_outcomes_over_the_weeks_tell_the_arms_apart(courses: dict[str, Any]) -> None:
+    weekly = shares(courses)
+    assert set(weekly) == {(outcome, arm) for outcome in ("A", "B", "C", "OVR") for arm in THERAPISTS}
+    assert all(len(weekly["A", arm]) == 12 for arm in ("companion", "boundary_keeping", "reflective_listening"))
+    average = {key: mean(values) for key, values in weekly.items()}
+    others = [arm for arm in THERAPISTS if arm != "companion"]
+    assert average["A", "companion"] > 0.3 > 0.1 > max(average["A", arm] for arm in others)
+    assert average["B", "boundary_keeping"] > 1.5 * average["B", "companion"]
+    assert average["C", "companion"] > 1.3 * max(average["C", arm] for arm in others)
+    assert (
+        average["OVR", "over_cold"] > 0.2 > 0.1 > max(average["OVR", arm] for arm in THERAPISTS if arm != "over_cold")
+    )
+    first, last = (mean(part) for part in (weekly["C", "companion"][:3], weekly["C", "companion"][-3:]))
+    assert last > first + 0.1  # what the companion fosters grows
+    running = {(row["group"], row["week"]): row["running"] for row in courses["outcomes"]}
+    stands = {(row["group"], row["week"]): row["in_course"] for row in courses["standing"]}
+    assert all(count == stands[place] for place, count in running.items())
+
+
+def test_client_decisions_are_of_all_courses_begun_and_of_the_waiting_list(courses: dict[str, Any]) -> None:
+    whole = {(row["code"], row["group"]): row for row in courses["decisions"] if row["week"] is None}
+    rate = {key: row["count"] / row["units"] for key, row in whole.items()}
+    assert {row["courses"] for row in whole.values()} == {6}
+    assert {row["units"] for row in whole.values()} == {6 * 12, 6 * 11}
+    assert rate["returned_outside_schedule", "companion"] > rate["returned_outside_schedule", "boundary_keeping"]
+    assert rate["dropped_other_contact", "companion"] > 3 * rate["dropped_other_contact", "boundary_keeping"]
+    assert rate["missed_session", "over_cold"] > rate["missed_session", "companion"]
+    assert {code for code, group in whole if group == "waitlist"} == {
+        "sought_other_help", "dropped_other_help", "sought_other_contact", "dropped_other_contact",
+    }  # fmt: skip
+    against = {row["first"] for row in courses["decision_contrasts"]}
+    assert against == set(THERAPISTS) and {row["second"] for row in courses["decision_contrasts"]} == {"waitlist"}
+
+
+def test_returns_and_drop_outs_stand_in_the_report(run: Path, courses: dict[str, Any]) -> None:
+    at_the_end = {row["group"]: row for row in courses["standing"] if row["week"] == 11}
+    assert at_the_end["over_cold"]["left"] > at_the_end["companion"]["left"]
+    assert at_the_end["waitlist"]["in_course"] == at_the_end["waitlist"]["left"] == 0
+    changes = {(row["who"], row["group"]): row for row in courses["changes"]}
+    assert {group for who, group in changes if who == "all begun"} == {*THERAPISTS, "waitlist"}
+    assert all(row["courses"] == 6 for (who, _), row in changes.items() if who == "all begun")
+    text = report_run(run).read_text()
+    for title in ("Courses still running, by week", "came back", "Client decisions of all courses begun",
+                  "Outcomes over live units, by week", "Decisions by persona"):  # fmt: skip
+        assert title in text
+
+
+def test_two_therapists_without_effect_differ_in_no_outcome(tmp_path: Path) -> None:
+    out = tmp_path / "null"
+    run_study(
+        compose(
+            "experiment=dependence", "therapist=[mi_consistent,waitlist]", NULL, "personas=population",
+            "personas.sample=40", "personas.ids=null", "replicates=1", "session.course.sessions=6",
+            "session.max_turns=24", f"out={out}",
+        )
+    )  # fmt: skip
+    found = summarise(out)["courses"]
+    weekly = shares(found)
+    for outcome in ("A", "B", "C", "OVR"):
+        assert abs(mean(weekly[outcome, "mi_consistent"]) - mean(weekly[outcome, "again"])) < 0.05
+    whole = {(row["code"], row["group"]): row for row in found["decisions"] if row["week"] is None}
+    measures = [(whole[code, "mi_consistent"], whole[code, "again"], "shares") for code in DECISIONS]
+    changes = {(row["who"], row["group"]): row for row in found["changes"]}
+    measures += [
+        (changes[who, "mi_consistent"], changes[who, "again"], "differences") for who in ("all begun", "survivors")
+    ]
+    for one, other, name in measures:
+        first, second = one[name]["population"], other[name]["population"]
+        assert first["low"] <= second["high"] and second["low"] <= first["high"]
