@@ -162,7 +162,7 @@ def test_a_live_lease_refuses_and_a_dead_one_is_taken_over(tmp_path: Path) -> No
     with pytest.raises(UserError, match=f"process {holder.pid}"):
         Lease(journal, 0)
     holder.kill()
-    holder.wait()
+    holder.wait(60)
     lease = Lease(journal, 0)
     lease.release()
     assert list(journal.glob("*.lease*")) == []

@@ -103,7 +103,7 @@ def test_a_drained_run_goes_on(reference: Path, tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "1\n"
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate("\n" * 20)
+    output, _ = process.communicate("\n" * 20, timeout=60)
     assert output.splitlines()[-1] == "SIGTERM was received"
     assert not (out / "dataset").exists()
     run_study(small(out, "accept_code_change=true"))
