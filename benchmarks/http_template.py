@@ -12,6 +12,7 @@ import json
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,17 @@ import orjson
 
 from benchmarks.http_ours import study
 from simulator.serving.mock import MockServer
+from simulator.studies.config import StudyConfig
 from simulator.studies.running import run_study
 
 
 class _Recorder:
     """A mock server in a thread, with the bodies of all requests."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, model: str) -> None:
         self._port = port
         self._loop = asyncio.new_event_loop()
-        self.server = MockServer(log_requests=True)
+        self.server = MockServer(models=[model], log_requests=True)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> MockServer:
@@ -41,9 +43,14 @@ class _Recorder:
 
 
 def record(port: int, sessions: int, turns: int) -> dict[str, Any]:
-    """Play the study and derive the template."""
-    with tempfile.TemporaryDirectory(prefix="dyad-bench-") as folder, _Recorder(port) as server:
-        result = run_study(study(server.base_url, Path(folder) / "run", sessions, turns))
+    """Play the study of `dyad bench http` and derive the template."""
+    return record_study(port, lambda url, out: study(url, out, sessions, turns))
+
+
+def record_study(port: int, make: Callable[[str, Path], StudyConfig], model: str = "mock") -> dict[str, Any]:
+    """The template of any study of sessions on one model: `make` gets the server's address and the run's folder."""
+    with tempfile.TemporaryDirectory(prefix="dyad-bench-") as folder, _Recorder(port, model) as server:
+        result = run_study(make(server.base_url, Path(folder) / "run"))
         if result.tally.failed:
             raise SystemExit(f"the recorded run failed: {result.tally.failures}")
         sent = {int(orjson.loads(one.body)["seed"]): one.body for one in server.seen}

@@ -1,20 +1,23 @@
-"""The client against real vLLM on the CPU, with a tiny model of random weights. Skipped where there is no vLLM."""
+"""The client and whole studies against real vLLM on the CPU, with a tiny model of random weights.
+
+Two replicas, started once by `dyad serve`, serve all tests of this file; the last one kills one of them. Skipped where
+there is no vLLM.
+"""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
-import time
-import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from benchmarks.vllm_servers import DYAD, LENGTH, ON_CPU, ROOT, Vllm, two_replicas
+from simulator.analysis.summary import summarise
 from simulator.models.choice import Option, choose
 from simulator.models.faults import ModelError
 from simulator.models.messages import Completion, Message, Request
@@ -22,43 +25,21 @@ from simulator.models.openai import OpenAIServerClient
 from tests.tiny_model import TEMPLATES
 
 PYTHON = os.environ.get("DYAD_VLLM_PYTHON")
-ROOT = Path(__file__).parent.parent
-LENGTH = 2048
-
-pytestmark = [
-    pytest.mark.skipif(not PYTHON, reason="DYAD_VLLM_PYTHON is not set (.ci/vllm-env prints one)"),
-    pytest.mark.xdist_group("vllm"),
-]
+pytestmark = pytest.mark.skipif(not PYTHON, reason="DYAD_VLLM_PYTHON is not set (.ci/vllm-env prints one)")
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a vLLM server with the tiny model."""
-    folder = tmp_path_factory.mktemp("vllm")
-    subprocess.run([str(PYTHON), str(ROOT / "tests" / "tiny_model.py"), str(folder / "tiny")], check=True, timeout=300)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-    words = ["--model", str(folder / "tiny"), "--served-model-name", "tiny", "--port", str(port)]
-    words += ["--enforce-eager", "--trust-request-chat-template", "--enable-prompt-tokens-details"]
-    words += ["--max-model-len", str(LENGTH), "--host", "127.0.0.1"]
-    env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
-    with (folder / "log").open("wb") as log:
-        command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", *words]
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=folder, start_new_session=True)
-    try:
-        until = time.monotonic() + 300
-        while True:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-                break
-            if server.poll() is not None or time.monotonic() > until:
-                pytest.fail(f"vLLM did not start: {(folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(60)
+def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vllm]:
+    """Two replicas of the tiny model."""
+    words = [*ON_CPU, "serving.args={trust_request_chat_template: true}"]
+    with two_replicas(str(PYTHON), tmp_path_factory.mktemp("vllm"), words=words) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def url(vllm: Vllm) -> str:
+    """The address of one of them."""
+    return str(vllm.entries[0]["url"])
 
 
 def run(url: str, play: Callable[[OpenAIServerClient], Awaitable[Any]], **config: Any) -> Any:
@@ -204,3 +185,57 @@ def test_the_model_is_found_before_anything_is_asked(url: str) -> None:
         return client.remaining_tokens([])
 
     assert run(url, play) == LENGTH
+
+
+SESSIONS, TURNS = 50, 12
+
+
+def test_a_study_survives_the_kill_of_a_replica_and_its_report_names_it(vllm: Vllm, tmp_path: Path) -> None:
+    """50 sessions of 12 turns, a questionnaire each, a coder, a report; `kill -9` of one of two replicas on the way."""
+    run_folder = tmp_path / "run"
+    words = [
+        "run", "model=endpoint", f"model.endpoints={vllm.file}", "model.name=tiny", "model.sampling.max_tokens=24",
+        "model.sampling.ignore_eos=true", "client=[static]", "therapist=[lm_supportive]", "personas.limit=25",
+        "replicates=2", f"session.max_turns={TURNS}", "session.end_on_goodbye=false", "session.goodbye_loop=1000",
+        "instruments=[phq9]", "coders=[rules]", "limits.workers=1", f"out={run_folder}", "--json",
+    ]  # fmt: skip
+    study = subprocess.Popen(
+        [*DYAD, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
+
+    def turns_so_far() -> int:
+        files = (run_folder / "journal").glob("*.jsonl")
+        return sum(file.read_bytes().count(b'"kind":"turn"') for file in files)
+
+    try:
+        vllm.until(lambda: study.poll() is not None or turns_so_far() >= SESSIONS * TURNS // 3, 240)
+        kept, killed = vllm.entries
+        os.kill(killed["pid"], signal.SIGKILL)
+        before = turns_so_far()
+        out, said = study.communicate(timeout=300)
+    finally:
+        study.kill()
+    assert study.returncode == 0, said
+    assert SESSIONS * TURNS // 3 <= before < SESSIONS * TURNS  # it was in the middle
+    result = json.loads(out)
+    assert (result["ended"], result["failed"], result["stopped_by"]) == (SESSIONS, 0, None)
+
+    sessions, turns, scores, codings = (
+        pl.read_parquet(run_folder / "dataset" / table / "*.parquet")
+        for table in ("sessions", "turns", "scores", "codings")
+    )
+    assert len(sessions) == SESSIONS and set(sessions["ending"]) <= {"turn_limit", "guard", "context"}
+    told = turns.group_by("course_id", "session").agg(pl.col("turn")).join(sessions, on=["course_id", "session"])
+    assert len(told) == SESSIONS
+    for numbers, length in told.select("turn", "turns").iter_rows():
+        assert numbers == list(range(length))  # none lost, none doubled
+    assert turns_so_far() == len(turns) == sessions["turns"].sum()
+    assert sessions.filter(ending="turn_limit")["turns"].unique().to_list() == [TURNS]
+    assert scores["course_id"].n_unique() == SESSIONS and len(codings)
+
+    replicas = {row["replica"]: row for row in summarise(run_folder)["usage"]["replicas"]}
+    assert replicas[killed["url"]]["ejections"] >= 1 and replicas[kept["url"]]["ejections"] == 0
+    assert replicas[killed["url"]]["answers"] > 0 and replicas[kept["url"]]["answers"] > 0
+    page = (run_folder / "report.html").read_text()
+    assert f"The replica {killed['url']} was left out" in page
+    vllm.until(lambda: [entry["url"] for entry in vllm.entries] == [kept["url"]], 30)

@@ -12,6 +12,7 @@ from simulator.errors import UserError, nearest
 BENCHMARKS = {
     "guards": ("guards", "precision and recall of the guards on labelled turns, and false alarms among people's"),
     "http": ("http_layer", "CPU and memory per turn of sessions on a model server, beside a bare loop and AutoGen"),
+    "vllm": ("vllm_layer", "tokens per second on real vLLM beside a bare loop, and what affinity saves of its cache"),
 }
 """Benchmarks by name: the module of `benchmarks/` with `main(arguments) -> exit code`, and what it measures."""
 

@@ -1,0 +1,158 @@
+"""`dyad bench vllm`: sessions on real vLLM beside the floor, and what affinity saves of its prefix cache.
+
+Two replicas are started by `dyad serve`, each with a KV cache of --blocks blocks: enough for what half of the sessions
+have said, too small for all of them. In five alternating rounds the floor (benchmarks/floor.py, which sends Dyad's
+requests) and Dyad play half of the sessions on one replica, from an empty cache: tokens per second, the client's CPU,
+and the hit rate of one replica. Then all sessions are played on both replicas, with Dyad's affinity and round-robin,
+three times each: as many sessions per replica and as much cache per session as one replica had. Affinity has to keep
+its hit rate; round-robin has every replica see every session, and loses what does not fit.
+
+Without further words: vLLM's CPU build (DYAD_VLLM_PYTHON) with a tiny model of random weights; with --weights any
+model, for instance on a GPU:
+
+    dyad bench vllm --weights Qwen/Qwen3-8B --serving default --blocks 12000 --sessions 256 --turns 20 --tokens 200
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.http_layer import _child
+from benchmarks.vllm_servers import ON_CPU, Vllm, empty_caches, prefix_tokens, two_replicas
+from simulator.cli.main import OneLineParser
+from simulator.cli.output import say, show, show_json
+from simulator.errors import UserError
+from simulator.serving.commands import free_ports
+
+SPREAD_ROUNDS = 3
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benchmark; see the module's docstring."""
+    parser = OneLineParser("dyad bench vllm", description=__doc__)
+    parser.add_argument("--sessions", type=int, default=24, help="sessions on two replicas; half as many on one")
+    parser.add_argument("--turns", type=int, default=8, help="turns per session")
+    parser.add_argument("--tokens", type=int, default=24, help="tokens of every answer")
+    parser.add_argument("--blocks", type=int, default=288, help="blocks of each replica's KV cache (CPU: 128 tokens)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of floor and Dyad")
+    parser.add_argument("--weights", help="repository or folder of a model, in place of the tiny one")
+    parser.add_argument("--serving", default="cpu", help="how it is served: a file of conf/serving")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+    python = os.environ.get("DYAD_VLLM_PYTHON") or (sys.executable if options.weights else None)
+    if not python:
+        raise UserError("dyad bench vllm: DYAD_VLLM_PYTHON is not set; `export DYAD_VLLM_PYTHON=$(.ci/vllm-env)`")
+    on_cpu = options.serving == "cpu"
+    words = [*(ON_CPU if on_cpu else (f"serving={options.serving}", "serving.env={VLLM_SERVER_DEV_MODE: '1'}"))]
+    words.append(f"serving.args.num_gpu_blocks_override={options.blocks}")
+    with tempfile.TemporaryDirectory(prefix="dyad-bench-") as name:
+        folder = Path(name)
+        say("recording what Dyad sends")
+        template = folder / "template.json"
+        port = free_ports("127.0.0.1", 1)[0]
+        numbers = [str(options.sessions // 2), str(options.turns), str(options.tokens)]
+        _child(["-m", "benchmarks.vllm_template", str(template), str(port), *numbers])
+        say("starting two replicas")
+        with two_replicas(python, folder, options.weights, words) as vllm:
+            result = measure(vllm, template, folder, options)
+    if options.json:
+        show_json(result)
+    else:
+        for line in lines_of(result):
+            show(line)
+    return 0
+
+
+def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str, Any]:
+    """All arms."""
+    urls = [str(entry["url"]) for entry in vllm.entries]
+    half = options.sessions // 2
+
+    def ours(name: str, sessions: int, spread: str, urls: list[str]) -> dict[str, Any]:
+        numbers = [str(sessions), str(options.turns), str(options.tokens)]
+        found = _arm(["-m", "benchmarks.vllm_ours", str(folder / name), *numbers, spread, *urls], urls, options.tokens)
+        if found["failures"]:
+            raise UserError(f"dyad bench vllm: sessions failed ({found['failures']}); nothing is compared")
+        return found
+
+    def floor() -> dict[str, Any]:
+        return _arm(["benchmarks/floor.py", urls[0], str(template), str(folder / "floor.jsonl")], urls, options.tokens)
+
+    ours("warm-up", half, "affinity", urls[:1])
+    floors, one = [], []
+    for number in range(options.rounds):
+        arms = [(floors, floor), (one, lambda n=number: ours(f"one-{n}", half, "affinity", urls[:1]))]
+        for arm, play in arms if number % 2 else reversed(arms):
+            arm.append(play())
+        say(f"round {number + 1}: floor {floors[-1]['tokens_per_s']:.1f}, Dyad {one[-1]['tokens_per_s']:.1f} tokens/s")
+    two: dict[str, list[dict[str, Any]]] = {"affinity": [], "round_robin": []}
+    for number in range(SPREAD_ROUNDS):
+        for spread, arm in two.items():
+            arm.append(ours(f"{spread}-{number}", options.sessions, spread, urls))
+            say(f"two replicas, {spread}: {arm[-1]['hit_rate']:.1%} of prompt tokens found")
+    return summary(floors, one, two, options)
+
+
+def summary(
+    floors: list[dict[str, Any]], one: list[dict[str, Any]], two: dict[str, list[dict[str, Any]]], options: Any
+) -> dict[str, Any]:
+    """Medians over rounds, and the range of the ratio round by round."""
+
+    def median(arm: list[dict[str, Any]], key: str) -> float:
+        return statistics.median(found[key] for found in arm)
+
+    ratios = sorted(mine["tokens_per_s"] / bare["tokens_per_s"] for mine, bare in zip(one, floors, strict=True))
+    return {
+        "tokens_per_s": median(one, "tokens_per_s"),
+        "floor_tokens_per_s": median(floors, "tokens_per_s"),
+        "ratio_to_floor": statistics.median(ratios),
+        "ratio_range": [ratios[0], ratios[-1]],
+        "client_cpu_ms_per_turn": median(one, "cpu_ms"),
+        "floor_cpu_ms_per_turn": median(floors, "cpu_ms"),
+        "prefix_hit_rate": median(two["affinity"], "hit_rate"),
+        "prefix_hit_rate_one_replica": median(one, "hit_rate"),
+        "prefix_hit_rate_round_robin": median(two["round_robin"], "hit_rate"),
+        "tokens_per_s_two_replicas": median(two["affinity"], "tokens_per_s"),
+        "tokens_per_s_round_robin": median(two["round_robin"], "tokens_per_s"),
+        "working_set_tokens": max(found["working_set"] for found in two["affinity"]),
+        "blocks_per_replica": options.blocks,
+        "sessions": options.sessions,
+        "turns": options.turns,
+        "rounds": options.rounds,
+    }
+
+
+def lines_of(result: dict[str, Any]) -> list[str]:
+    """The figures in words."""
+    low, high = result["ratio_range"]
+    one = result["prefix_hit_rate_one_replica"]
+    return [
+        f"one replica, {result['sessions'] // 2} sessions of {result['turns']} turns at once: "
+        f"{result['tokens_per_s']:.1f} tokens/s, the floor {result['floor_tokens_per_s']:.1f}; "
+        f"{result['ratio_to_floor']:.1%} of it ({low:.1%}-{high:.1%} over {result['rounds']} rounds)",
+        f"the client's CPU per turn: {result['client_cpu_ms_per_turn']:.2f} ms; "
+        f"the floor {result['floor_cpu_ms_per_turn']:.2f} ms",
+        f"prompt tokens found in the prefix cache: one replica {one:.1%}; two with affinity "
+        f"{result['prefix_hit_rate']:.1%} ({result['prefix_hit_rate'] / one:.1%} of that), two by round-robin "
+        f"{result['prefix_hit_rate_round_robin']:.1%} ({result['prefix_hit_rate_round_robin'] / one:.1%})",
+        f"working set of {result['sessions']} sessions: {result['working_set_tokens']:,} tokens; each replica's cache: "
+        f"{result['blocks_per_replica']} blocks",
+    ]
+
+
+def _arm(words: list[str], urls: list[str], tokens: int) -> dict[str, Any]:
+    """Play one arm from empty caches; its own figures with vLLM's."""
+    empty_caches(urls)
+    queries, hits = prefix_tokens(urls)
+    found = _child(words)
+    after, found_after = prefix_tokens(urls)
+    return {
+        **found,
+        "cpu_ms": 1000 * found["cpu_s"] / found["turns"],
+        "tokens_per_s": found["turns"] * tokens / found["wall_s"],
+        "hit_rate": (found_after - hits) / max(after - queries, 1),
+    }

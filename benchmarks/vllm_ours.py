@@ -1,0 +1,67 @@
+"""The arm of `dyad bench vllm` that is Dyad: a study of model clients against vLLM servers.
+
+    python -m benchmarks.vllm_ours FOLDER SESSIONS TURNS TOKENS SPREAD URL...
+
+SPREAD is `affinity` or `round_robin`, which takes no notice of what a replica's cache holds. Prints one JSON object;
+`working_set` is what a cache must hold so that no session's next request has to be computed anew, in tokens.
+"""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.http_ours import play
+from simulator.models.pool import Pool
+from simulator.models.replica import Replica
+from simulator.studies.composing import compose
+from simulator.studies.config import StudyConfig
+
+
+def study(urls: list[str], out: Path, sessions: int, turns: int, tokens: int) -> StudyConfig:
+    """The benchmark's study: all sessions in flight at once, every answer of `tokens` tokens."""
+    return compose(
+        "model=endpoint", "model.name=tiny", f"model.url=[{','.join(map(json.dumps, urls))}]",
+        f"model.sampling.max_tokens={tokens}", "model.sampling.ignore_eos=true", "model.roles.system=keep",
+        "client=[static]", "therapist=[lm_supportive]", "instruments=[]", "coders=[]",
+        "personas=population", f"personas.sample={sessions}", "replicates=1",
+        f"session.max_turns={turns}", "session.end_on_goodbye=false", "session.goodbye_loop=1000000",
+        f"limits.concurrency={sessions}", "limits.workers=1", f"out={out}", "report=false",
+    )  # fmt: skip
+
+
+def working_set(run: Path) -> int:
+    """Tokens of all conversations at their ends, as both chairs send them; what was found in a cache at a chair's
+    first call is shared by others and counts once."""
+    import polars as pl
+
+    calls = pl.read_parquet(run / "dataset" / "executions" / "*.parquet").filter(scope="call").sort("turn")
+    total = pl.col("prompt_tokens") + pl.col("completion_tokens")
+    chairs = calls.group_by("course_id", "role").agg(total.max().alias("all"), pl.col("cached_tokens").first())
+    shared = chairs.group_by("role").agg(pl.col("cached_tokens").max())["cached_tokens"].sum()
+    return int((chairs["all"] - chairs["cached_tokens"]).sum() + shared)
+
+
+def round_robin() -> None:
+    """Have every pool of this process send each request to the next replica in turn."""
+    turns = itertools.count()
+
+    def pick(self: Pool, key: int | None, avoided: Replica | None) -> Replica | None:
+        return self._well[next(turns) % len(self._well)]
+
+    Pool._pick = pick  # type: ignore[method-assign]
+
+
+def main(words: list[str]) -> dict[str, Any]:
+    """Play it."""
+    folder, sessions, turns, tokens, spread, *urls = words
+    if spread == "round_robin":
+        round_robin()
+    run = Path(folder)
+    found = play(study(urls, run, int(sessions), int(turns), int(tokens)))
+    return {**found, "working_set": working_set(run)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1:])))
