@@ -24,6 +24,7 @@ PRICE = "model.price={prompt: 2.0, cached: 0.5, completion: 10.0}"
 TURNS = 6
 ITEMS = 9 * 2  # of the PHQ-9, each asked in both orders of its options
 CALLS = 4 * (TURNS + ITEMS)
+pytestmark = pytest.mark.timeout(240)
 
 
 def words(mock: Mock, out: Path, *overrides: str) -> list[str]:

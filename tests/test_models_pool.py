@@ -22,6 +22,8 @@ from simulator.models.replica import FIRST_HOLD, Replica
 from simulator.models.settings import Key, PoolSettings, parse_model
 from tests.model_server import Handler, Server, client_of, completion, cut_off, drop, error, half_json, hang, serving
 
+pytestmark = pytest.mark.timeout(120)  # loops that wait for a state end here
+
 HELLO = [Message("user", "Hello?")]
 MANY = [f"session {n}" for n in range(40)]
 
@@ -311,6 +313,7 @@ def test_a_silent_replica_is_found_by_probes_and_its_requests_move() -> None:
             assert {answer.replica for answer in answers} == {url[1]}
             moved = [answer for answer in answers if answer.retries]
             assert moved and all(f"@{url[0]}" in str(answer.faults) for answer in moved)
+            assert sum(f"silent@{url[0]} ejected" in str(answer.faults) for answer in answers) == 1
             assert client.pool.replicas[0].ejected
             await client.close()
 
@@ -383,11 +386,14 @@ def test_replicas_join_and_leave_while_requests_run(tmp_path: Path) -> None:
                 await asyncio.sleep(0.001)
             file.write_text(servers[1].url + "\n")
             await client.pool.maintain()
+            next_one = await client.complete(ask(MANY[0]))
             assert await replicas() == {servers[1].url}
             release.set()
             answers = await asyncio.gather(*held)  # what a leaving replica has in hand it finishes
             assert {answer.text for answer in answers} == {"Hello.", "in hand"}
             assert not any(answer.retries for answer in answers)
+            told = [answer.faults for answer in (*answers, next_one) if answer.faults]
+            assert told == [f"gone@{servers[0].url}"]  # once, for the accounting
             await client.close()
 
     asyncio.run(main())

@@ -18,6 +18,7 @@ from tests.studies_for_tests import parquet_bytes
 
 SESSIONS, TURNS = 500, 6
 FAULTS = {"500": 0.1, "hang": 0.05, "truncated": 0.02}
+pytestmark = pytest.mark.timeout(240)
 
 
 def study(out: Path, *overrides: str) -> StudyConfig:
