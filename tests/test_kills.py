@@ -99,10 +99,8 @@ def kill_runs(
         if mock is not None:
             mock.forget()
     assert runs <= kills
-    print(
-        f"{kills} kills in {runs} runs of {whole:.2f} s each, {time.monotonic() - started:.0f} s in all; "
-        f"{repeated} requests asked again, at most one per course in flight"
-    )
+    asked = f"; {repeated} requests asked again, at most one per course in flight" if mock is not None else ""
+    print(f"{kills} kills in {runs} runs of {whole:.2f} s each, {time.monotonic() - started:.0f} s in all{asked}")
 
 
 def test_killed_runs_on_a_model_server_lose_and_double_nothing(server: ForkServer, tmp_path: Path) -> None:
@@ -110,6 +108,12 @@ def test_killed_runs_on_a_model_server_lose_and_double_nothing(server: ForkServe
         kill_runs(server, [*TALK, *mock.overrides], tmp_path, KILLS, mock)
     turns = pl.read_parquet(tmp_path / "killed1/dataset/turns/*.parquet")
     assert turns.height == turns.select("course_id", "session", "turn").unique().height >= 8 * 6
+
+
+def test_killed_clients_that_decide_before_they_speak_go_on_in_their_state(server: ForkServer, tmp_path: Path) -> None:
+    methods = ["client=[evolving,stage_of_change]", "therapist=[lm_supportive]", "personas.limit=3"]
+    with mock_server(latency=0.004, latency_spread=1.0) as mock:
+        kill_runs(server, [*TALK, *methods, *mock.overrides], tmp_path, 20)
 
 
 def test_killed_courses_of_the_scripted_dyad_end_with_the_same_tables(server: ForkServer, tmp_path: Path) -> None:
