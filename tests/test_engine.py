@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.agents.seating import ChairFactory
 from simulator.errors import SessionError, UserError
@@ -12,6 +14,7 @@ from simulator.personas.loading import load_persona_set
 from simulator.records.history import History
 from simulator.records.journal_records import CourseRecord, Event, Execution, SavedState, SessionEnded, Turn
 from simulator.resources import resource_root
+from simulator.sessions import goodbyes
 from simulator.sessions.course import CourseSetting, CourseSpec, run_course
 from simulator.sessions.engine import Drained
 from simulator.sessions.goodbyes import takes_leave
@@ -195,3 +198,17 @@ def test_a_chair_that_cannot_be_seated_is_one_line(config: dict[str, Any], messa
 def test_a_probe_at_a_role_outside_the_cast_is_refused() -> None:
     with pytest.raises(ValueError, match=r"interventions.p.role: 'cleint' is not in the cast .*'client'"):
         SessionProtocol(interventions={"p": Intervention(role="cleint", text="x", turn=0)}, arms={"plain": ["p"]})
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["bye", "Goodbye", "I said", "take care", "see you", "next week", "till then", "I must go", "now", ".",
+             ",", "so", "okay", "I'll leave it there", "talk to you soon", "well", "have to", "I have to go",
+             "the care", "!"]
+        ),
+        max_size=9,
+    ).map(" ".join)
+)  # fmt: skip
+def test_looking_for_signs_first_misses_no_goodbye(text: str) -> None:
+    assert takes_leave(text) == bool(goodbyes._LEAVE.search(text.strip()[-240:]))

@@ -231,3 +231,9 @@ def test_guards_run_in_a_study_and_stand_in_its_events(tmp_path: Path) -> None:
 def test_looking_never_fails_whatever_the_text(role: str) -> None:
     for text in ("", " ", "?", "’" * 300, "you " * 500, "\n\n#", "{{", "a" * 10_000):
         look(text, Circumstances(role, role == "client", [("client", "Bye."), ("therapist", "Bye.")]))
+
+
+def test_an_echo_is_found_in_every_part_of_what_a_speaker_was_told() -> None:
+    own = "Say Ada's next words to the therapist, often about nine of them, spoken words only."
+    assert shared_run("well, to the therapist, often about nine of them, I say", "Something else entirely.", own)
+    assert not shared_run("next words entirely say Ada's to the therapist", "Something else entirely.", own)

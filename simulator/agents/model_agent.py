@@ -8,6 +8,7 @@ and of the model's answers: hearing the journal again rebuilds it; `again` asks 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,7 @@ class ModelAgent(DyadAgent):
     ) -> None:
         super().__init__(seat, description)
         self.model = model_client
-        self.instructions = f"{system}\n\n{reminder}"
+        self.instructions = (sys.intern(system), reminder)
         """What this agent was told to do, without the persona: a turn that repeats it is a prompt echo."""
         earlier = earlier_text(seat, self.called)
         self._lead = Message("system", "\n\n".join(part for part in (system, persona, earlier) if part))
@@ -100,7 +101,8 @@ class ModelAgent(DyadAgent):
         if self._prepared != turn:
             await self.prepare(turn)
             self._prepared = turn
-        seed = self.seat.seed(turn, "turn", self._regeneration)
+        if self._regeneration:
+            seed = self.seat.seed(turn, "turn", self._regeneration)
         messages = [self._lead, *self._history, self.reminder()]
         completion = await self.model.complete(Request(messages, seed=seed, purpose="turn"))
         return TurnMessage(

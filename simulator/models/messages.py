@@ -22,16 +22,14 @@ _HEADS: dict[Role, bytes] = {role: b'{"role":"%s","content":' % role.encode() fo
 
 
 class Message:
-    """One chat message: its role, its text and its JSON.
+    """One chat message: its role and its JSON. A message that is not plain (tool calls and their results) is never
+    merged."""
 
-    `text` is None for what is not plain text (tool calls and their results); such a message is never merged.
-    """
-
-    __slots__ = ("encoded", "role", "text")
+    __slots__ = ("encoded", "is_plain", "role")
 
     def __init__(self, role: Role, text: str) -> None:
         self.role: Role = role
-        self.text: str | None = text
+        self.is_plain = True
         # joined and not dumped whole: what orjson returns keeps the kilobytes that it was written into
         self.encoded = b"".join((_HEADS[role], orjson.dumps(text), b"}"))
 
@@ -39,8 +37,16 @@ class Message:
     def from_document(cls, document: Mapping[str, Any]) -> Message:
         """A message with more than plain text, as the server is to see it."""
         message = cls.__new__(cls)
-        message.role, message.text, message.encoded = document["role"], None, orjson.dumps(document)
+        message.role, message.is_plain, message.encoded = document["role"], False, orjson.dumps(document)
         return message
+
+    @property
+    def text(self) -> str | None:
+        """What it says, read back out of its JSON: long texts are kept once. None for what is not plain."""
+        if not self.is_plain:
+            return None
+        said: str = orjson.loads(self.encoded[len(_HEADS[self.role]) : -1])
+        return said
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Message) and self.encoded == other.encoded

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from simulator.models.messages import Message, Role
+from simulator.models.messages import Message
 
 SEPARATOR = "\n\n"
 """Between texts that are merged into one message."""
@@ -72,25 +72,26 @@ def _user_speaks_first(messages: Sequence[Message]) -> bool:
 
 
 def _as_user(message: Message) -> Message:
-    return Message("user", message.text) if message.role == "system" and message.text is not None else message
+    if message.role != "system" or not message.is_plain:
+        return message
+    return Message("user", message.text or "")
 
 
 def _merged(messages: Sequence[Message]) -> list[Message]:
     """Neighbours of one role as one message; what is not plain text stays by itself."""
     merged: list[Message] = []
-    run: list[str] = []
-    role: Role | None = None
+    run: list[Message] = []
 
     def close() -> None:
-        if len(run) > 1 and role is not None:
-            merged[-1] = Message(role, SEPARATOR.join(run))
+        if len(run) > 1:
+            merged[-1] = Message(run[0].role, SEPARATOR.join(message.text or "" for message in run))
 
     for message in messages:
-        if run and message.role == role and message.text is not None:
-            run.append(message.text)
+        if run and message.role == run[0].role and message.is_plain:
+            run.append(message)
             continue
         close()
         merged.append(message)
-        role, run = message.role, [] if message.text is None else [message.text]
+        run = [message] if message.is_plain else []
     close()
     return merged

@@ -222,7 +222,7 @@ async def hold_session(
             note_calls(spec.course, index, seated, record)
 
     session = Session(
-        spec.course, index, setting.protocol, stimuli, seated.chairs, journal, [message_of(turn) for turn in turns],
+        spec.course, index, setting.protocol, stimuli, seated.chairs, journal, list(turns),
         setting.drained, seed, day, delivered=_delivered(history, index), watch=_watch(spec, setting, index, record),
         stopped_by=_stopped_by(history, index, len(turns) - 1),
     )  # fmt: skip
@@ -239,7 +239,8 @@ def _watch(
     policy = setting.protocol.guards
     if not policy.watched:
         return None
-    return Watch(policy, spec.persona, setting.persona_roles, spec.course, index, record)
+    roles = len(setting.protocol.roles)
+    return Watch(policy, spec.persona, setting.persona_roles, roles, spec.course, index, record)
 
 
 def _stopped_by(history: History, index: int, last_turn: int) -> str | None:

@@ -113,9 +113,10 @@ class Chair:
         return await self._ask(self.agent.on_messages(heard, self._token), turn, regeneration)
 
     @property
-    def instructions(self) -> str:
-        """What the agent was told to do; empty where it does not say."""
-        return str(getattr(self.agent, "instructions", ""))
+    def instructions(self) -> Sequence[str]:
+        """What the agent was told to do, part by part; empty where it does not say."""
+        told = getattr(self.agent, "instructions", ())
+        return (told,) if isinstance(told, str) else tuple(told)
 
     async def _ask(self, answer: Awaitable[Response | TurnMessage], turn: int, regeneration: int) -> TurnMessage:
         if self._before_turn is not None:
@@ -148,7 +149,7 @@ class Session:
     interventions: Mapping[str, Intervention]
     chairs: Mapping[str, Chair]
     journal: Callable[[Fact], None]
-    history: list[TurnMessage]
+    history: list[Turn]
     drained: Callable[[], bool]
     seed: Callable[[str, int], int]
     day: float = 0.0
@@ -211,11 +212,11 @@ def _end(session: Session, reason: Ending, role: str | None) -> SessionEnded:
     return end
 
 
-def _ending(protocol: SessionProtocol, history: Sequence[TurnMessage]) -> tuple[Ending, str | None] | None:
+def _ending(protocol: SessionProtocol, history: Sequence[Turn]) -> tuple[Ending, str | None] | None:
     """The reason to end here and the role that ended it, or None to go on."""
     if not history:
         return None
-    if not history[-1].content.strip():
+    if not history[-1].text.strip():
         return "guard", history[-1].role
     taker = _leave_taker(protocol, history)
     if taker is not None:
@@ -228,7 +229,7 @@ def _ending(protocol: SessionProtocol, history: Sequence[TurnMessage]) -> tuple[
     return None
 
 
-def _leave_taker(protocol: SessionProtocol, history: Sequence[TurnMessage]) -> str | None:
+def _leave_taker(protocol: SessionProtocol, history: Sequence[Turn]) -> str | None:
     """Who took leave, once the role with the last word has answered (or took leave itself)."""
     if not protocol.end_on_goodbye:
         return None
@@ -274,7 +275,7 @@ def _tell_stimulus(session: Session, speaker: Chair, turn: int, name: str, stimu
     speaker.hear(TextMessage(content=stimulus.text, source=STIMULUS))
 
 
-def _answered_probe(history: Sequence[TurnMessage], session: Session) -> str | None:
+def _answered_probe(history: Sequence[Turn], session: Session) -> str | None:
     """The visible stimulus that the turn now spoken answers: the one said since the speaker's last turn."""
     for message in reversed(history[-(len(session.protocol.roles) - 1) :]):
         if message.planted and "probe" in message.planted:
@@ -286,14 +287,13 @@ def _take_down(session: Session, message: TurnMessage, probe: str | None) -> Non
     """Journal the turn, then let it count."""
     if message.goodbye is None:
         message.goodbye = takes_leave(message.content)
-    session.journal(
-        Turn(
-            session.course, session.index, message.turn, message.role, message.source, message.content,
-            message.finish_reason, message.model, message.seed, message.regeneration, probe, message.goodbye,
-            message.planted, message.state,
-        )
+    turn = Turn(
+        session.course, session.index, message.turn, message.role, message.source, message.content,
+        message.finish_reason, message.model, message.seed, message.regeneration, probe, message.goodbye,
+        message.planted, message.state,
     )  # fmt: skip
-    session.history.append(message)
+    session.journal(turn)
+    session.history.append(turn)
 
 
 def message_of(turn: Turn) -> TurnMessage:

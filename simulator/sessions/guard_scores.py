@@ -61,7 +61,7 @@ class Labelled(msgspec.Struct, forbid_unknown_fields=True):
         own = 1 + sum(role == self.role for role, _ in self.before)
         return Circumstances(
             self.role, self.role == "client", self.before, own, self.severity, self.resistance, self.high_risk,
-            _instructions(self.prompt) if self.prompt else "",
+            (_instructions(self.prompt),) if self.prompt else (),
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from simulator.agents.base import TurnMessage
 from simulator.personas.schema import Persona
-from simulator.records.journal_records import Event
+from simulator.records.journal_records import Event, Turn
 from simulator.sessions.guard_policy import GuardPolicy
 from simulator.sessions.guards import Circumstances, Finding, look
 
@@ -29,8 +29,8 @@ class Speaks(Protocol):
         ...
 
     @property
-    def instructions(self) -> str:
-        """What the chair's agent was told to do; empty where it does not say."""
+    def instructions(self) -> Sequence[str]:
+        """What the chair's agent was told to do, part by part; empty where it does not say."""
         ...
 
     async def speak_again(self, turn: int, regeneration: int) -> TurnMessage | None:
@@ -45,6 +45,7 @@ class Watch:
         policy: which guards look and what is done.
         persona: of those who play one.
         persona_roles: roles that play the persona.
+        roles: how many speak in turn.
         course, session: where the session stands.
         journal: where events go.
     """
@@ -54,6 +55,7 @@ class Watch:
         policy: GuardPolicy,
         persona: Persona | None,
         persona_roles: Collection[str],
+        roles: int,
         course: str,
         session: int,
         journal: Callable[[Event], None],
@@ -61,12 +63,10 @@ class Watch:
         self._policy, self._watched = policy, policy.watched
         self.unwatched = PLANNED if policy.scripted else PLANNED | {"scripted"}
         """Models whose turns are not looked at."""
-        self._persona, self._persona_roles = persona, persona_roles
+        self._persona, self._persona_roles, self._roles = persona, persona_roles, roles
         self._course, self._session, self._journal = course, session, journal
 
-    async def over(
-        self, speaker: Speaks, message: TurnMessage, history: Sequence[TurnMessage]
-    ) -> tuple[TurnMessage, bool]:
+    async def over(self, speaker: Speaks, message: TurnMessage, history: Sequence[Turn]) -> tuple[TurnMessage, bool]:
         """Look at a turn; returns the turn that stands and whether the session ends with it."""
         found = self._look(speaker, message, history)
         if not found:
@@ -84,11 +84,11 @@ class Watch:
         self._note(found, message, "end" if ends else "record")
         return message, ends
 
-    def _look(self, speaker: Speaks, message: TurnMessage, history: Sequence[TurnMessage]) -> list[Finding]:
+    def _look(self, speaker: Speaks, message: TurnMessage, history: Sequence[Turn]) -> list[Finding]:
         plays = speaker.role in self._persona_roles
         persona = self._persona if plays else None
-        earlier = [(said.role, said.content) for said in history[-EARLIER:]]
-        own = 1 + sum(said.role == speaker.role for said in history)
+        earlier = [(said.role, said.text) for said in history[-EARLIER:]]
+        own = 1 + message.turn // self._roles
         given = Circumstances(
             speaker.role,
             plays,

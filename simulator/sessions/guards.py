@@ -58,8 +58,9 @@ class Circumstances:
     """PHQ-9 plus GAD-7 of the persona, 0-48; None where there is no persona."""
     resistance: float = 0.0
     high_risk: bool = False
-    instructions: str = ""
-    """What the speaker was told to do, without the persona's own words; empty where it does not say."""
+    instructions: Sequence[str] = ()
+    """What the speaker was told to do, without the persona's own words, part by part (what many speakers share apart
+    from what is one's own); empty where it does not say."""
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -205,28 +206,27 @@ _BLOCK = SHARED_WORDS // 2
 
 
 @lru_cache(maxsize=256)
-def _runs(instructions: str) -> tuple[frozenset[tuple[str, ...]], frozenset[tuple[str, ...]]]:
-    """The runs of `_BLOCK` and of `SHARED_WORDS` words of a prompt."""
+def _runs(instructions: str) -> tuple[frozenset[str], str]:
+    """The runs of `_BLOCK` words of a part of a prompt, and all its words."""
     words = WORD.findall(instructions.replace("’", "'").lower())
-    blocks, runs = (
-        frozenset(tuple(words[start : start + size]) for start in range(len(words) - size + 1))
-        for size in (_BLOCK, SHARED_WORDS)
-    )
-    return blocks, runs
+    blocks = frozenset(" ".join(words[start : start + _BLOCK]) for start in range(len(words) - _BLOCK + 1))
+    return blocks, f" {' '.join(words)} "
 
 
-def _shared(words: Sequence[str], instructions: str) -> str:
-    blocks, runs = _runs(instructions)
+def _shared(words: Sequence[str], instructions: Sequence[str]) -> str:
+    parts = [_runs(part) for part in instructions]
     for middle in range(0, len(words) - _BLOCK + 1, _BLOCK):
-        if tuple(words[middle : middle + _BLOCK]) not in blocks:
-            continue
-        for start in range(max(0, middle - _BLOCK + 1), min(middle, len(words) - SHARED_WORDS) + 1):
-            run = tuple(words[start : start + SHARED_WORDS])
-            if run in runs:
-                return " ".join(run)
+        block = " ".join(words[middle : middle + _BLOCK])
+        for blocks, whole in parts:
+            if block not in blocks:
+                continue
+            for start in range(max(0, middle - _BLOCK + 1), min(middle, len(words) - SHARED_WORDS) + 1):
+                run = " ".join(words[start : start + SHARED_WORDS])
+                if f" {run} " in whole:
+                    return run
     return ""
 
 
-def shared_run(text: str, instructions: str) -> str:
-    """The first run of `SHARED_WORDS` words that stands in both; empty where there is none."""
+def shared_run(text: str, *instructions: str) -> str:
+    """The first run of `SHARED_WORDS` words that stands in the text and in one of the parts; empty where none does."""
     return _shared(WORD.findall(text.lower()), instructions)
