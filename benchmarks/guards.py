@@ -55,6 +55,12 @@ def main(arguments: Sequence[str]) -> int:
             f"therapists' words in the client's chair {people['found_as_client']:.1%}, "
             f"clients' words in the therapist's chair {people['found_as_therapist']:.1%}"
         )
+    if people is not None:
+        print(
+            f"sessions of people with the chairs swapped throughout, found within {WITHIN} turns: "
+            f"therapists as clients {people['sessions_found_as_client']:.1%}, "
+            f"clients as therapists {people['sessions_found_as_therapist']:.1%}"
+        )
     if not current:
         print(f"{MEASURED.name} is out of date: run `dyad bench guards --write`")
     return 0 if current else 1
@@ -62,6 +68,24 @@ def main(arguments: Sequence[str]) -> int:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+WITHIN = 10
+"""Turns within which a reversal of a whole session has to be found."""
+
+
+def _follow(
+    lasting: dict[str, dict[str, int | None]], transcript: str, role: str, text: str,
+    earlier: Sequence[tuple[str, str]],
+) -> None:  # fmt: skip
+    """Whether role reversal fires within the first turns of a session of which the chairs are swapped throughout."""
+    other = "client" if role == "therapist" else "therapist"
+    sessions, number = lasting[other], sum(said == role for said, _ in earlier)
+    if sessions.setdefault(transcript, None) is not None or number >= WITHIN:
+        return
+    swapped = [("client" if said == "therapist" else "therapist", words) for said, words in earlier[-6:]]
+    if look(text, Circumstances(other, other == "client", swapped, number + 1), ["role_reversal"]):
+        sessions[transcript] = number
 
 
 def _on_people() -> dict[str, Any] | None:
@@ -76,6 +100,7 @@ def _on_people() -> dict[str, Any] | None:
     long: Counter[str] = Counter()
     earlier: list[tuple[str, str]] = []
     current, own = "", Counter[str]()
+    lasting: dict[str, dict[str, int | None]] = {"client": {}, "therapist": {}}
     for transcript, role, text in rows:
         if transcript != current:
             current, earlier, own = transcript, [], Counter()
@@ -87,7 +112,11 @@ def _on_people() -> dict[str, Any] | None:
             other = "client" if role == "therapist" else "therapist"
             long[other] += 1
             swapped[other] += bool(look(text, Circumstances(other, other == "client"), ["role_reversal"]))
+        _follow(lasting, transcript, role, text, earlier[:-1])
+    found = {other: sum(place is not None for place in sessions.values()) for other, sessions in lasting.items()}
     return {
+        "sessions_found_as_client": found["client"] / len(lasting["client"]),
+        "sessions_found_as_therapist": found["therapist"] / len(lasting["therapist"]),
         "turns": len(rows),
         "fired": fired.total(),
         "by_guard": dict(sorted(fired.items())),

@@ -74,6 +74,16 @@ def test_the_personas_own_words_are_no_echo_and_the_prompts_are() -> None:
     assert not shared_run("They come out one at a time.", prompt)
 
 
+def test_a_reversal_that_lasts_is_found_over_three_turns_of_one_side() -> None:
+    said = ["And your brother, you see him.", "So you take the bus there.", "Then you both eat at your place."]
+    earlier = [("client", said[0]), ("therapist", "I go on Sundays, mostly."), ("client", said[1])]
+    assert not any(look(text, Circumstances("client", True), ["role_reversal"]) for text in said)
+    (finding,) = look(said[2], Circumstances("client", True, earlier, 3), ["role_reversal"])
+    assert finding.evidence == "you 5 times in 3 turns, no I"
+    assert not look("Then I eat at your place.", Circumstances("client", True, earlier, 3), ["role_reversal"])
+    assert not look(said[2], Circumstances("therapist", False, earlier, 3), ["role_reversal"])
+
+
 def test_a_policy_says_what_can_change_a_transcript() -> None:
     assert GuardPolicy().acting == {}
     policy = GuardPolicy(role_reversal="retry", prompt_echo="off", goodbye_loop="end")

@@ -6,7 +6,7 @@ and 0.1 % of clients'; four words for oneself and none for the other in 28.3 % o
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 WORD = re.compile(r"[\w']+")
@@ -30,6 +30,8 @@ _YOU_KNOW = re.compile(r"\byou know\b")
 _OF_MACHINES = re.compile(r"\b(?:ai|human|person|machine|computer|program|robot|bot|model)\b")
 FEWEST_WORDS = 8
 """Shorter turns say too little about who speaks."""
+LASTING = 3
+"""Turns of one speaker that are looked at together."""
 
 
 @lru_cache(maxsize=64)
@@ -49,6 +51,37 @@ def _of_the_other(text: str, least: int = 3) -> str | None:
 def _of_itself(text: str, least: int = 3) -> str | None:
     own, others = _persons(text)
     return f"I {own} times, no you" if others == 0 and own >= least and not _OF_MACHINES.search(text) else None
+
+
+def one_sided(plain: str, earlier: Sequence[str], plays_persona: bool) -> str | None:
+    """Whether the speaker's last turns are all of the other (as a helper's are) or all of itself, against its part.
+
+    In AnnoMI three turns in a row of at least 4 words, in which somebody speaks of the other 4 times and never of
+    oneself, are 26.7 % of therapists' and 0.1 % of clients'; of oneself 4 times and never of the other 55.8 % of
+    clients' and 0.1 % of therapists'.
+
+    Args:
+        plain: the turn, in lower case.
+        earlier: the speaker's earlier turns, the latest last.
+        plays_persona: whether the speaker plays a client.
+    """
+    never, often = (_FIRST, _SECOND) if plays_persona else (_SECOND, _FIRST)
+    count, turns = 0, 0
+    for text in (plain, *reversed(earlier)):
+        words = WORD.findall(_YOU_KNOW.sub(" ", text))
+        if len(words) < FEWEST_WORDS // 2:
+            if not turns:
+                return None
+            continue
+        if any(word in never for word in words):
+            return None
+        turns += 1
+        count += sum(word in often for word in words)
+        if turns == LASTING:
+            break
+    if turns < LASTING or count < 4 or _OF_MACHINES.search(plain):
+        return None
+    return f"{'you' if plays_persona else 'I'} {count} times in {LASTING} turns, no {'I' if plays_persona else 'you'}"
 
 
 def _question(text: str) -> str | None:

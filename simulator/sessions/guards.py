@@ -25,7 +25,7 @@ import msgspec
 import yaml
 
 from simulator.sessions.goodbye_loops import repeats_goodbye
-from simulator.sessions.guard_features import FEATURES, WORD
+from simulator.sessions.guard_features import FEATURES, WORD, one_sided
 
 GUARDS = ("role_reversal", "sanitised_persona", "goodbye_loop", "prompt_echo", "reasoning_leak")
 
@@ -161,6 +161,11 @@ def look(text: str, given: Circumstances, guards: Sequence[str] = GUARDS) -> lis
         match = find(forms[rule.searches])
         if match is not None:
             hits.setdefault(guard, []).append((rule.name, match, rule.weight))
+    if "role_reversal" in guards and given.earlier:
+        own = [said.replace("’", "'").lower() for role, said in given.earlier if role == given.role]
+        lasting = one_sided(plain, own, given.plays_persona)
+        if lasting:
+            hits.setdefault("role_reversal", []).append(("speaks of one side for turns", lasting, FIRES_AT))
     if "prompt_echo" in guards and given.instructions:
         shared = _shared(words, given.instructions)
         if shared:
