@@ -113,11 +113,12 @@ def test_any_client_can_decide() -> None:
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mock, Path]:
-    """Three sessions on the mock server, whose clients keep every appointment and note one thing of each session."""
+    """Three sessions on the mock server, and waiting for them; one thing is noted of each session."""
     out = tmp_path_factory.mktemp("between") / "run"
     with mock_server(rules=RULES) as mock:
-        overrides = ["client=static", "therapist=[lm_supportive]", "personas.limit=2", "replicates=1", "coders=[]"]
-        overrides += ["session=course", "session.course.sessions=3", "session.max_turns=4", "instruments=[]"]
+        overrides = ["client=[static,evolving]", "therapist=[lm_supportive,waitlist]", "personas.limit=2", "coders=[]"]
+        overrides += ["session=course", "session.course.sessions=3", "session.max_turns=4", "replicates=1"]
+        overrides += ["instruments=[phq9]", "+instruments.phq9.every_days=14"]
         overrides += ["session.course.memory.characters=60", "model.structured_choice=true"]
         run_study(compose(*overrides, *mock.overrides, f"out={out}"))
     return mock, out
@@ -151,3 +152,25 @@ def test_probabilities_of_decisions_stand_in_the_dataset(course: tuple[Mock, Pat
         chances = msgspec.json.decode(text)
         assert list(chances) == list(QUESTIONS[question]) and sum(chances.values()) == pytest.approx(1.0)
     assert decisions["probabilities"].null_count() < decisions.height / 4
+
+
+def test_a_client_on_a_model_lives_and_is_asked_on_the_waiting_list_too(course: tuple[Mock, Path]) -> None:
+    _, out = course
+    courses = table(out, "courses")
+    assert set(courses["status"]) == {"ended"}
+    waiting = courses.filter(pl.col("therapist") == "waitlist")
+    assert waiting.height == 4 and set(waiting["sessions"]) == {0}
+    for name in ("turns", "notes"):
+        assert (
+            table(out, name)
+            .filter(pl.col("kind") != "event" if name == "notes" else pl.lit(True))
+            .join(waiting, on="course_id", how="semi")
+            .height
+            == 0
+        )
+    decisions = table(out, "decisions").join(waiting, on="course_id", how="semi")
+    assert set(decisions["question"]) == {"outside"} and decisions.height == 4 * 3
+    dates = (
+        table(out, "scores").filter(pl.col("scale") == "total").group_by("course_id").agg(pl.col("day").unique().sort())
+    )
+    assert {tuple(days) for days in dates["day"]} == {(0.0, 14.0)}

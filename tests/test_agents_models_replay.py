@@ -112,6 +112,8 @@ def test_nothing_to_replay_is_one_line(tmp_path: Path, recorded: Path) -> None:
         replay(tmp_path / "run", tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"client\.static: replay\.run is set and this client has its own words"):
         replay(tmp_path / "run", recorded, "client=[static]")
+    with pytest.raises(UserError, match=r"a course replays one recorded session; set session\.course\.sessions=1"):
+        replay(tmp_path / "run", recorded, "session=course")
     assistant = "+therapist.a={_target_: autogen_agentchat.agents.AssistantAgent}"
     with pytest.raises(UserError, match=r"therapist\.a: only Dyad's own agents can be told what was really said"):
         replay(tmp_path / "run", recorded, "therapist=[]", assistant)

@@ -100,11 +100,14 @@ def counted_model(model: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def check_replay(config: StudyConfig) -> None:
-    """Refuse a replay in which nobody says the recorded turns, or somebody cannot be held to the recorded history.
+    """Refuse a replay in which nobody says the recorded turns, or somebody cannot be held to the recorded history, and
+    one of several sessions, which would all be the same.
 
     Raises:
         UserError: in one line.
     """
+    if config.session.course.several:
+        raise UserError("replay.run: a course replays one recorded session; set session.course.sessions=1")
     for name, option in config.client.items():
         if not _is_a(option, ReplayClient, f"client.{name}"):
             raise UserError(f"client.{name}: replay.run is set and this client has its own words; add client=[replay]")
