@@ -57,11 +57,14 @@ def test_notes_are_asked_for_by_schema_and_the_first_weigh_most() -> None:
     assert body["messages"][:2] == [{"role": m.role, "content": m.text} for m in TALKED]
 
 
-def test_of_a_cut_off_answer_the_whole_notes_count() -> None:
+def test_of_an_answer_that_was_cut_off_what_is_there_counts() -> None:
     whole = [{"kind": "odd", "text": "a" * 400}, *({"kind": "topic", "text": f"{n}"} for n in range(8))]
     text = msgspec.json.encode({"notes": whole}).decode()
     found = notes_in(text[: text.index('"2"')])
     assert [(note.kind, len(note.text)) for note in found] == [("note", LONGEST_NOTE), ("topic", 1), ("topic", 1)]
+    assert [note.text for note in notes_in('{"notes":[{"kind": "fact", "text": "He \\"is\\" a cook, and')] == [
+        'He "is" a cook, and'
+    ]
     assert len(notes_in(text)) == MOST_NOTES
     assert notes_in("well, no") == notes_in('{"kind": "fact", "text": "  "}') == []
 

@@ -39,6 +39,7 @@ _SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 _OBJECT = re.compile(r"\{[^{}]*\}")
+_CUT_OFF = re.compile(r'\{\s*"kind"\s*:\s*"(\w+)"\s*,\s*"text"\s*:\s*"((?:[^"\\]|\\.)+)\Z', re.DOTALL)
 
 
 def earlier_text(seat: Seat, who: str) -> str:
@@ -53,7 +54,7 @@ def earlier_text(seat: Seat, who: str) -> str:
 async def take_notes(model: Completer, conversation: Sequence[Message], who: str, seed: int) -> list[Note]:
     """What a model writes down of a session that is over, asked for by JSON schema; the first notes weigh most.
 
-    Of an answer that was cut off, the notes that are whole count.
+    Of an answer that was cut off, what there is of its last note counts as one.
 
     Raises:
         SessionError: three answers held no note (boundary `model`, kind `bad_schema`), or there is no answer.
@@ -70,9 +71,11 @@ async def take_notes(model: Completer, conversation: Sequence[Message], who: str
 
 
 def notes_in(text: str) -> list[Note]:
-    """The whole notes of an answer, in their order: every object with a text, of kind `note` where it names none."""
+    """The notes of an answer, in their order: every object with a text, of kind `note` where it names none."""
     found: list[tuple[str, str]] = []
-    for part in _OBJECT.findall(text):
+    cut_off = _CUT_OFF.search(text)
+    last = [f'{{"kind":"{cut_off[1]}","text":"{cut_off[2]}"}}'] if cut_off else []
+    for part in [*_OBJECT.findall(text), *last]:
         try:
             document = msgspec.json.decode(part)
         except msgspec.DecodeError:
