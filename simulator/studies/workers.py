@@ -67,7 +67,7 @@ class _Report:
     tally: Tally
     notes: list[str] = field(default_factory=list)
     error: str | None = None
-    user_error: str | None = None
+    user_error: UserError | None = None
     final: bool = False
     """Nothing comes after this report."""
 
@@ -213,7 +213,7 @@ def _supervise(simulate: Simulate, workers: int, progress: Callable[[Tally], Non
             member.end()
     for member in team:
         if member.latest.user_error is not None:
-            raise UserError(member.latest.user_error)
+            raise member.latest.user_error
         if member.latest.error is not None:
             raise RuntimeError(member.latest.error)
     reports = [member.latest for member in team]
@@ -272,7 +272,7 @@ def _worker(simulate: Simulate, worker: int, pipe: Connection, parent: int) -> N
     try:
         report = simulate(worker, tell, lambda: os.getppid() != parent)
     except UserError as error:
-        report = _Report(tally, user_error=str(error))
+        report = _Report(tally, user_error=error)
     except Exception:
         report = _Report(tally, error=traceback.format_exc())
     report.final = True
