@@ -23,6 +23,8 @@ from simulator.errors import UserError
 from simulator.serving.commands import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST_ARM = 600.0
+"""Seconds after which an arm hangs."""
 DYAD = "from simulator.cli.main import main; main()"
 
 
@@ -56,7 +58,7 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
     say("recording what Dyad sends")
     port = free_ports("127.0.0.1", 1)[0]  # one address for all: it may stand in a study's identity, and so in its seeds
     numbers = [str(port), str(options.sessions), str(options.turns)]
-    _child(["-m", "benchmarks.http_template", str(template), *numbers])
+    run_arm(["-m", "benchmarks.http_template", str(template), *numbers])
     floors, ours = [], []
     with mock(port, options.latency) as url:
         for number in range(options.rounds):
@@ -144,7 +146,7 @@ def _arm(url: str, words: list[str]) -> dict[str, Any]:
     """Play one arm; its own figures with the mock's."""
     root = url.removesuffix("/v1")
     _get(f"{root}/mock/reset")
-    found = _child(words)
+    found = run_arm(words)
     counters = _get(f"{root}/mock/counters")
     if counters["served"] != found["turns"]:
         raise UserError(f"dyad bench http: {found['turns']} turns, but {counters['served']} answers were served")
@@ -161,15 +163,16 @@ def _get(url: str) -> Any:
         return json.load(response)
 
 
-def _child(words: list[str]) -> Any:
-    """Run Python with these words on the arms' core; the JSON object that it prints, if any."""
+def run_arm(words: list[str], pinned: bool = True) -> Any:
+    """Run Python with these words, on the arms' core where `pinned`; the JSON object that it prints, if any."""
     done = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
         env=_environment(),
         capture_output=True,
         text=True,
-        preexec_fn=_on_first_core,
+        preexec_fn=_on_first_core if pinned else None,
+        timeout=LONGEST_ARM,
     )
     if done.returncode:
         raise UserError(

@@ -4,7 +4,7 @@ Two replicas are started by `dyad serve`, each with a KV cache of --blocks block
 have said, too small for all of them. In five alternating rounds the floor (benchmarks/floor.py, which sends Dyad's
 requests) and Dyad play half of the sessions on one replica, from an empty cache: tokens per second, the client's CPU,
 and the hit rate of one replica. Then all sessions are played on both replicas, with Dyad's affinity and round-robin,
-three times each: as many sessions per replica and as much cache per session as one replica had. Affinity has to keep
+twice each: as many sessions per replica and as much cache per session as one replica had. Affinity has to keep
 its hit rate; round-robin has every replica see every session, and loses what does not fit.
 
 Without further words: vLLM's CPU build (DYAD_VLLM_PYTHON) with a tiny model of random weights; with --weights any
@@ -21,23 +21,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.http_layer import _child
-from benchmarks.vllm_servers import ON_CPU, Vllm, empty_caches, prefix_tokens, two_replicas
+from benchmarks.http_layer import run_arm
+from benchmarks.vllm_servers import ON_CPU, Vllm, cpu_seconds, empty_caches, prefix_tokens, two_replicas
 from simulator.cli.main import OneLineParser
 from simulator.cli.output import say, show, show_json
 from simulator.errors import UserError
 from simulator.serving.commands import free_ports
 
-SPREAD_ROUNDS = 3
+SPREAD_ROUNDS = 2
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; see the module's docstring."""
     parser = OneLineParser("dyad bench vllm", description=__doc__)
     parser.add_argument("--sessions", type=int, default=24, help="sessions on two replicas; half as many on one")
-    parser.add_argument("--turns", type=int, default=8, help="turns per session")
-    parser.add_argument("--tokens", type=int, default=24, help="tokens of every answer")
-    parser.add_argument("--blocks", type=int, default=288, help="blocks of each replica's KV cache (CPU: 128 tokens)")
+    parser.add_argument("--turns", type=int, default=16, help="turns per session")
+    parser.add_argument("--tokens", type=int, default=32, help="tokens of every answer")
+    parser.add_argument("--blocks", type=int, default=352, help="blocks of each replica's KV cache (CPU: 128 tokens)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of floor and Dyad")
     parser.add_argument("--weights", help="repository or folder of a model, in place of the tiny one")
     parser.add_argument("--serving", default="cpu", help="how it is served: a file of conf/serving")
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         template = folder / "template.json"
         port = free_ports("127.0.0.1", 1)[0]
         numbers = [str(options.sessions // 2), str(options.turns), str(options.tokens)]
-        _child(["-m", "benchmarks.vllm_template", str(template), str(port), *numbers])
+        run_arm(["-m", "benchmarks.vllm_template", str(template), str(port), *numbers])
         say("starting two replicas")
         with two_replicas(python, folder, options.weights, words) as vllm:
             result = measure(vllm, template, folder, options)
@@ -69,18 +69,20 @@ def main(arguments: Sequence[str]) -> int:
 
 def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str, Any]:
     """All arms."""
-    urls = [str(entry["url"]) for entry in vllm.entries]
+    urls, pids = [str(entry["url"]) for entry in vllm.entries], [int(entry["pid"]) for entry in vllm.entries]
     half = options.sessions // 2
 
     def ours(name: str, sessions: int, spread: str, urls: list[str]) -> dict[str, Any]:
         numbers = [str(sessions), str(options.turns), str(options.tokens)]
-        found = _arm(["-m", "benchmarks.vllm_ours", str(folder / name), *numbers, spread, *urls], urls, options.tokens)
+        words = ["-m", "benchmarks.vllm_ours", str(folder / name), *numbers, spread, *urls]
+        found = _arm(words, urls, pids, options.tokens)
         if found["failures"]:
             raise UserError(f"dyad bench vllm: sessions failed ({found['failures']}); nothing is compared")
         return found
 
     def floor() -> dict[str, Any]:
-        return _arm(["benchmarks/floor.py", urls[0], str(template), str(folder / "floor.jsonl")], urls, options.tokens)
+        words = ["benchmarks/floor.py", urls[0], str(template), str(folder / "floor.jsonl")]
+        return _arm(words, urls[:1], pids, options.tokens)
 
     ours("warm-up", half, "affinity", urls[:1])
     floors, one = [], []
@@ -111,6 +113,8 @@ def summary(
         "floor_tokens_per_s": median(floors, "tokens_per_s"),
         "ratio_to_floor": statistics.median(ratios),
         "ratio_range": [ratios[0], ratios[-1]],
+        "cpu_ratio_to_floor": median(floors, "all_cpu_ms") / median(one, "all_cpu_ms"),
+        "server_cpu_ms_per_turn": median(one, "all_cpu_ms") - median(one, "cpu_ms"),
         "client_cpu_ms_per_turn": median(one, "cpu_ms"),
         "floor_cpu_ms_per_turn": median(floors, "cpu_ms"),
         "prefix_hit_rate": median(two["affinity"], "hit_rate"),
@@ -135,7 +139,8 @@ def lines_of(result: dict[str, Any]) -> list[str]:
         f"{result['tokens_per_s']:.1f} tokens/s, the floor {result['floor_tokens_per_s']:.1f}; "
         f"{result['ratio_to_floor']:.1%} of it ({low:.1%}-{high:.1%} over {result['rounds']} rounds)",
         f"the client's CPU per turn: {result['client_cpu_ms_per_turn']:.2f} ms; "
-        f"the floor {result['floor_cpu_ms_per_turn']:.2f} ms",
+        f"the floor {result['floor_cpu_ms_per_turn']:.2f} ms; turns per CPU second of servers and client together: "
+        f"{result['cpu_ratio_to_floor']:.1%} of the floor's (the figure for a machine that others use)",
         f"prompt tokens found in the prefix cache: one replica {one:.1%}; two with affinity "
         f"{result['prefix_hit_rate']:.1%} ({result['prefix_hit_rate'] / one:.1%} of that), two by round-robin "
         f"{result['prefix_hit_rate_round_robin']:.1%} ({result['prefix_hit_rate_round_robin'] / one:.1%})",
@@ -144,15 +149,18 @@ def lines_of(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _arm(words: list[str], urls: list[str], tokens: int) -> dict[str, Any]:
+def _arm(words: list[str], urls: list[str], pids: list[int], tokens: int) -> dict[str, Any]:
     """Play one arm from empty caches; its own figures with vLLM's."""
     empty_caches(urls)
     queries, hits = prefix_tokens(urls)
-    found = _child(words)
+    used = cpu_seconds(pids)
+    found = run_arm(words, pinned=False)
+    used = cpu_seconds(pids) - used + found["cpu_s"]
     after, found_after = prefix_tokens(urls)
     return {
         **found,
         "cpu_ms": 1000 * found["cpu_s"] / found["turns"],
+        "all_cpu_ms": 1000 * used / found["turns"],
         "tokens_per_s": found["turns"] * tokens / found["wall_s"],
         "hit_rate": (found_after - hits) / max(after - queries, 1),
     }

@@ -3,7 +3,8 @@
     python -m benchmarks.vllm_ours FOLDER SESSIONS TURNS TOKENS SPREAD URL...
 
 SPREAD is `affinity` or `round_robin`, which takes no notice of what a replica's cache holds. Prints one JSON object;
-`working_set` is what a cache must hold so that no session's next request has to be computed anew, in tokens.
+`working_set` is what a cache must hold so that no session's next request has to be computed anew, in tokens; `wall_s` runs
+from the first request to the last answer, so that the time to load Python and prompts does not count.
 """
 
 import itertools
@@ -43,6 +44,14 @@ def working_set(run: Path) -> int:
     return int((chairs["all"] - chairs["cached_tokens"]).sum() + shared)
 
 
+def span(run: Path) -> float:
+    """Seconds from the first request to the last answer."""
+    import polars as pl
+
+    calls = pl.read_parquet(run / "dataset" / "executions" / "*.parquet").filter(scope="call")
+    return float((calls["started"] + calls["seconds"]).max() - calls["started"].min())  # type: ignore[operator]
+
+
 def round_robin() -> None:
     """Have every pool of this process send each request to the next replica in turn."""
     turns = itertools.count()
@@ -60,7 +69,7 @@ def main(words: list[str]) -> dict[str, Any]:
         round_robin()
     run = Path(folder)
     found = play(study(urls, run, int(sessions), int(turns), int(tokens)))
-    return {**found, "working_set": working_set(run)}
+    return {**found, "wall_s": span(run), "working_set": working_set(run)}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pickle
 import traceback
 from pathlib import Path
 
+import polars as pl
 import pytest
 from aiohttp import web
 
@@ -16,6 +17,10 @@ from simulator.models.messages import Message, Request
 from simulator.models.openai import OpenAIServerClient
 from simulator.models.pools import Pools
 from simulator.models.settings import Key
+from simulator.reporting.writing import report_run
+from simulator.studies.composing import compose
+from simulator.studies.running import run_study
+from tests.mock_for_tests import mock_server
 from tests.model_server import Server, completion, drop, serving
 
 PLANTED = "sk-planted-5f2c9d81"
@@ -82,3 +87,35 @@ def test_a_key_in_the_wrong_place_is_refused_without_being_repeated(config: dict
     with pytest.raises(UserError) as caught:
         ModelClients().get({"_target_": target, "name": "m", "url": "http://h", **config}, "model")
     assert PLANTED not in "".join(traceback.format_exception(caught.value)) and "\n" not in str(caught.value)
+
+
+def test_a_planted_key_stands_nowhere_in_what_a_run_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TINY_KEY", PLANTED)
+    leak = {"match": "", "within": "any", "status": 400, "answer": f"no such request, said the key {PLANTED}"}
+    for name, rules, failed in (("good", [], 0), ("refused", [leak], 2)):
+        out = tmp_path / name
+        with mock_server(api_key=PLANTED, rules=rules) as mock:
+            config = compose(
+                *mock.overrides, "model.api_key_env=TINY_KEY", "client=[static]", "therapist=[lm_mi]", "instruments=[]",
+                "personas.limit=2", "replicates=1", "session.max_turns=4", "limits.failure_rate=1", f"out={out}",
+            )  # fmt: skip
+            assert run_study(config).tally.failed == failed
+            assert {request.headers["Authorization"] for request in mock.server.seen} == {f"Bearer {PLANTED}"}
+        report_run(out)
+        files = [path for path in out.rglob("*") if path.is_file()]
+        assert {path.suffix for path in files} >= {".json", ".jsonl", ".parquet", ".html"}
+        for path in files:
+            told = path.read_bytes()
+            if path.suffix == ".parquet":
+                told = pl.read_parquet(path).write_json().encode()
+            assert PLANTED.encode() not in told, path
+    messages = pl.read_parquet(tmp_path / "refused/dataset/failures/*.parquet")["message"]
+    assert all("said the key ***" in message for message in messages)
+    monkeypatch.setenv("TINY_KEY", "sk-another-one")
+    with (
+        mock_server(api_key=PLANTED) as mock,
+        pytest.raises(UserError, match=r"refused the key .*api_key_env") as wrong,
+    ):
+        run_study(compose(*mock.overrides, "model.api_key_env=TINY_KEY", "client=[static]", "therapist=[lm_mi]",
+                          "personas.limit=1", "replicates=1", f"out={tmp_path / 'wrong'}"))  # fmt: skip
+    assert "sk-" not in str(wrong.value)

@@ -46,7 +46,7 @@ def test_the_floor_sends_dyads_requests_byte_for_byte(tmp_path: Path) -> None:
             capture_output=True, text=True, check=True,
             timeout=300,
         )  # fmt: skip
-        with urllib.request.urlopen(f"{url.removesuffix('/v1')}/mock/counters") as response:
+        with urllib.request.urlopen(f"{url.removesuffix('/v1')}/mock/counters", timeout=30) as response:
             counters = json.load(response)
     assert json.loads(done.stdout)["turns"] == counters["served"] == 20
     assert counters["peak_in_flight"] == 4
