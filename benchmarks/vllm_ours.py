@@ -3,8 +3,8 @@
     python -m benchmarks.vllm_ours FOLDER SESSIONS TURNS TOKENS SPREAD URL...
 
 SPREAD is `affinity` or `round_robin`, which takes no notice of what a replica's cache holds. Prints one JSON object;
-`working_set` is what a cache must hold so that no session's next request has to be computed anew, in tokens; `wall_s` runs
-from the first request to the last answer, so that the time to load Python and prompts does not count.
+`working_set` is what a cache must hold so that no session's next request has to be computed anew, in tokens; `wall_s`
+runs from the first request to the last answer, so that the time to load Python and prompts does not count.
 """
 
 import itertools
