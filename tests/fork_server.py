@@ -16,7 +16,6 @@ import contextlib
 import ctypes
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -70,14 +69,10 @@ def run(
         play(config, writer)
     os.close(writer)
     killed, status = False, None
-    ended = os.pidfd_open(child)
-    try:
-        if kill_after is not None and not is_ready(ended, kill_after):
-            killed = kill(child, victim)
-        if is_ready(ended, deadline):
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    finally:
-        os.close(ended)
+    if kill_after is not None and not has_ended(child, kill_after):
+        killed = kill(child, victim)
+    if has_ended(child, deadline):
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     left = reap(child, 0.0 if status is None else MOMENT)
     with os.fdopen(reader, "rb") as file:
         said = file.read().decode().splitlines()
@@ -102,11 +97,14 @@ def play(config: StudyConfig, writer: int) -> None:
     os._exit(status)
 
 
-def is_ready(descriptor: int, seconds: float) -> bool:
-    """Whether a process ends within so many seconds."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+def has_ended(child: int, seconds: float) -> bool:
+    """Whether a process ends within so many seconds; it can be waited for all the same."""
+    until = time.monotonic() + seconds
+    while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def kill(child: int, victim: str) -> bool:

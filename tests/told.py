@@ -16,7 +16,7 @@ from tests.mock_for_tests import said_before, seed_of
 
 TALK = [
     "client=static", "therapist=[lm_supportive,lm_companion]", "personas.limit=4", "replicates=1", "instruments=[]",
-    "coders=[]", "session=course", "session.course.sessions=2", "session.max_turns=6", "limits.concurrency=8",
+    "coders=[]", "session=course", "session.course.sessions=2", "session.max_turns=4", "limits.concurrency=8",
 ]  # fmt: skip
 
 
