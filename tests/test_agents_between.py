@@ -1,6 +1,7 @@
 """Agents on models between sessions: notes by schema, read back within bounds; decisions drawn from probabilities."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,15 +59,30 @@ def test_notes_are_asked_for_by_schema_and_the_first_weigh_most() -> None:
 
 
 def test_of_an_answer_that_was_cut_off_what_is_there_counts() -> None:
-    whole = [{"kind": "odd", "text": "a" * 400}, *({"kind": "topic", "text": f"{n}"} for n in range(8))]
-    text = msgspec.json.encode({"notes": whole}).decode()
-    found = notes_in(text[: text.index('"2"')])
-    assert [(note.kind, len(note.text)) for note in found] == [("note", LONGEST_NOTE), ("topic", 1), ("topic", 1)]
-    assert [note.text for note in notes_in('{"notes":[{"kind": "fact", "text": "He \\"is\\" a cook, and')] == [
-        'He "is" a cook, and'
-    ]
-    assert len(notes_in(text)) == MOST_NOTES
-    assert notes_in("well, no") == notes_in('{"kind": "fact", "text": "  "}') == []
+    whole = [{"kind": "odd", "text": "a" * 400}, *({"kind": "topic", "text": f"{n}}},{{\x18"} for n in range(8))]
+    text = json.dumps({"notes": whole}).replace("\\u0018", "\x18")  # as models write it: braces and control letters
+    assert [note.text for note in notes_in(text)][1:] == [f"{n}}},{{\x18" for n in range(MOST_NOTES - 1)]
+    found = notes_in(text[: text.index('"2')])
+    assert [(note.kind, len(note.text)) for note in found] == [("note", LONGEST_NOTE), ("topic", 5), ("topic", 5)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ('{"notes":[{"kind": "fact", "text": "He \\"is\\" a cook, and', 'He "is" a cook, and'),
+        ('{"notes":[{"kind": "fact", "text": "whole"', "whole"),
+        ('{"notes":[{"kind": "fact", "text": "half an escape \\u26', "half an escape"),
+        ('{"notes":[{"kind": "fact", "text": "half a pair \\ud83d"}]}', "half a pair ?"),
+        ('[{"text": "no key around it"}]', "no key around it"),
+    ],
+)
+def test_an_answer_that_is_no_whole_document_is_read_as_far_as_it_goes(answer: str, expected: str) -> None:
+    (note,) = notes_in(answer)
+    assert note.text == expected
+
+
+def test_an_answer_without_a_text_holds_no_note() -> None:
+    assert notes_in("well, no") == notes_in('{"kind": "fact", "text": "  "}') == notes_in('{"notes": ["x"]}') == []
 
 
 def test_answers_without_a_note_are_asked_again_with_other_seeds_and_then_a_typed_failure() -> None:

@@ -1,10 +1,9 @@
 """What an agent on a model keeps of a session, is told of earlier ones, and decides between two."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
-
-import msgspec
 
 from simulator.agents.base import Seat
 from simulator.agents.between_sessions import QUESTIONS, Decision, course_memory, question_of
@@ -38,8 +37,8 @@ _SCHEMA: dict[str, Any] = {
     "required": ["notes"],
     "additionalProperties": False,
 }
-_OBJECT = re.compile(r"\{[^{}]*\}")
-_CUT_OFF = re.compile(r'\{\s*"kind"\s*:\s*"(\w+)"\s*,\s*"text"\s*:\s*"((?:[^"\\]|\\.)+)\Z', re.DOTALL)
+_PIECE = re.compile(r'(?:"kind"\s*:\s*"(\w+)"\s*,\s*)?"text"\s*:\s*"((?:[^"\\]|\\.)+)', re.DOTALL)
+_HALF_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{0,3}\Z")
 
 
 def earlier_text(seat: Seat, who: str) -> str:
@@ -71,21 +70,35 @@ async def take_notes(model: Completer, conversation: Sequence[Message], who: str
 
 
 def notes_in(text: str) -> list[Note]:
-    """The notes of an answer, in their order: every object with a text, of kind `note` where it names none."""
+    """The notes of an answer, in their order, of kind `note` where it names none: of a JSON document every object with
+    a text, of anything else whatever stands behind a key `text`."""
     found: list[tuple[str, str]] = []
-    cut_off = _CUT_OFF.search(text)
-    last = [f'{{"kind":"{cut_off[1]}","text":"{cut_off[2]}"}}'] if cut_off else []
-    for part in [*_OBJECT.findall(text), *last]:
-        try:
-            document = msgspec.json.decode(part)
-        except msgspec.DecodeError:
-            continue
-        said = " ".join(str(document.get("text") or "").split())[:LONGEST_NOTE]
-        if said:
-            kind = document.get("kind")
-            found.append((kind if kind in KINDS else "note", said))
+    for kind, said in _of_document(text) or _of_pieces(text):
+        plain = " ".join(said.encode(errors="replace").decode().split())[:LONGEST_NOTE]
+        if plain:
+            found.append((kind if kind in KINDS else "note", plain))
     kept = found[:MOST_NOTES]
     return [Note(kind, said, 1.0 - place / (2 * MOST_NOTES)) for place, (kind, said) in enumerate(kept)]
+
+
+def _of_document(text: str) -> list[tuple[str, str]]:
+    try:
+        document = json.loads(text[text.find("{") : text.rfind("}") + 1], strict=False)
+    except ValueError:
+        return []
+    notes = document.get("notes")
+    objects = [note for note in notes if isinstance(note, dict)] if isinstance(notes, list) else []
+    return [(str(note.get("kind")), str(note.get("text") or "")) for note in objects]
+
+
+def _of_pieces(text: str) -> list[tuple[str, str]]:
+    found = []
+    for kind, said in _PIECE.findall(text):
+        try:
+            found.append((kind, str(json.loads(f'"{_HALF_ESCAPE.sub("", said)}"', strict=False))))
+        except ValueError:  # an escape that JSON does not know
+            continue
+    return found
 
 
 async def decide_between(
