@@ -9,6 +9,7 @@ from simulator.analysis.estimands import Scope, scopes_of
 from simulator.analysis.frequencies import Frequency, frequencies
 from simulator.analysis.judgments import Judgments, LiveRule, Probes, coded_judgments, planted_judgments
 from simulator.analysis.positions import Position, by_position
+from simulator.coding.people import RATER
 from simulator.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -60,10 +61,11 @@ class BehaviourResults:
 
 
 def coders_of(turns: "pl.DataFrame", codings: "pl.DataFrame | None") -> list[str]:
-    """Who judged this dataset: `planted` first where there are planted codes, then the coders by name."""
+    """Who judged this dataset: `planted` first where there are planted codes, then the coders by name; raters of a
+    sample are left out."""
     planted = [PLANTED] if turns["planted"].null_count() < len(turns) else []
     named = [] if codings is None or not len(codings) else sorted(str(name) for name in codings["coder"].unique())
-    return planted + named
+    return planted + [name for name in named if not name.startswith(RATER)]
 
 
 def judgments_of(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from simulator.coding.people import RATER
 from simulator.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _sources(turns: "pl.DataFrame", codings: "pl.DataFrame | None") -> list[str]
             & pl.col("code").cast(pl.String).is_in(list(CODE_OF.values()))
             & pl.col("value").is_not_null()
         )
-        coders = sorted(ours["coder"].cast(pl.String).unique().to_list())
+        coders = sorted(name for name in ours["coder"].cast(pl.String).unique() if not name.startswith(RATER))
         found += sorted(coders, key=lambda name: (name != "expert", name))
     return found
 

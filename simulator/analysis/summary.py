@@ -232,9 +232,10 @@ def _agreement(
     import polars as pl
 
     from simulator.analysis.agreement import agreement
+    from simulator.coding.people import RATER
     from simulator.errors import UserError
 
-    names = set(codings["coder"].cast(pl.String).unique())
+    names = {name for name in codings["coder"].cast(pl.String).unique() if not name.startswith(RATER)}
     if human != (EXPERT in names) or (not human and turns["planted"].null_count() == len(turns)):
         return [], []
     tables: list[dict[str, Any]] = []

@@ -3,6 +3,7 @@
 `annomi`: human transcripts with their expert codes; without FILE the authors' published copy is fetched and checked.
 `chat`: chat JSONL, as `dyad export RUN chat` and others write it; --origin says who speaks. The rule-based coder runs
 on what was imported, so that it stands in the report.
+`codes`: filled coding sheets, into a run (`dyad import codes --help`).
 """
 
 import argparse
@@ -21,6 +22,10 @@ CHAT_ONLY = ("origin", "roles", "cluster", "stratum", "licence")
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
+    if arguments and arguments[0] == "codes":
+        from simulator.cli import import_codes
+
+        return import_codes.main(arguments[1:])
     parser = OneLineParser("dyad import", description=__doc__)
     parser.add_argument("source", choices=SOURCES, help="the format of the transcripts")
     parser.add_argument("file", type=Path, nargs="?", help="the file; annomi: by default the published copy is fetched")

@@ -19,6 +19,7 @@ COMMANDS = {
     "import": "bring human transcripts into the same tables",
     "export": "write a run for other tools: chat JSONL, Hugging Face, Inspect, CSV",
     "code": "apply coders to a stored or imported run",
+    "sample-for-humans": "blind coding sheets of a random or stratified sample",
     "personas": "check and describe persona sets",
     "instruments": "list instruments, score answers",
     "codebooks": "list and check codebooks",
@@ -28,16 +29,17 @@ COMMANDS = {
     "bench": "benchmarks of the engine, the HTTP layer and coders",
     "coverage": "how often intervals cover the planted truth",
 }
-"""Subcommands by name; each is the module `simulator.cli.<name>` with `main(arguments) -> exit code`."""
+"""Subcommands by name; each is the module `simulator.cli.<name>` (`_` for `-`) with `main(arguments) -> exit code`."""
 
 
 def _usage() -> str:
-    lines = [f"  {name:<14}{text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<19}{text}" for name, text in COMMANDS.items()]
     return "\n".join(["usage: dyad COMMAND ...", "", *lines, "", "`dyad COMMAND --help` says more; `dyad --version`."])
 
 
 def _module_of(command: str) -> str:
-    return f"simulator.cli.{command}_" if command == "import" else f"simulator.cli.{command}"
+    name = command.replace("-", "_")
+    return f"simulator.cli.{name}_" if name == "import" else f"simulator.cli.{name}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

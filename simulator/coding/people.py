@@ -9,6 +9,10 @@ from typing import Any
 import msgspec
 import yaml
 
+RATER = "human-"
+"""What the names of coders begin with who are people that coded a sample of a run (`coding/human`). A rate over their
+codings says nothing about the run unless it is weighted, so that reports leave them out."""
+
 _FILE = Path(__file__).parent / "people.yaml"
 
 
