@@ -1,29 +1,38 @@
-"""`dyad code RUN [coders=NAME]`: apply a coder to a stored or imported run; turns stay as they are."""
+"""`dyad code RUN [coders=NAME ...]`: apply coders to a stored or imported run; turns stay as they are.
+
+Everything after RUN is an override as `dyad run` takes it: `coders=llm coders.llm.codebook=bolt model=endpoint
+model.url=...`. An interrupted coding goes on with the same command.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from simulator.cli.main import OneLineParser
-from simulator.cli.output import show, show_json
-from simulator.errors import UserError, nearest
-from simulator.resources import resource_root
+from simulator.cli.output import progress_bar, show, show_json
+from simulator.errors import UserError
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
     parser = OneLineParser("dyad code", description=__doc__)
     parser.add_argument("run", type=Path, help="a folder that `dyad run` or `dyad import` made")
-    parser.add_argument("coders", nargs="*", default=["coders=rules"], help="coders=NAME, a file of conf/coders")
+    parser.add_argument("overrides", nargs="*", help="coders=NAME (a file of conf/coders), its options, a model")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     from simulator.coding.datasets import code_run
+    from simulator.store.reading import read_table
+    from simulator.studies.chairs import coder_options
 
-    counts = {}
-    for word in options.coders:
-        key, _, name = word.partition("=")
-        if key != "coders" or not name:
+    for word in options.overrides:
+        if "=" not in word:
             raise UserError(f"dyad code: '{word}' is not understood; write coders=NAME")
-        counts[name] = code_run(options.run, name, read_coder_options(name))
+    found = coder_options(_composed(options.overrides))
+    sessions = read_table(options.run, "sessions", ["course_id"]).height
+    counts = {}
+    for name, option in found.items():
+        with progress_bar(sessions, f"coding: {name}", options.quiet or options.json) as bar:
+            counts[name] = code_run(options.run, name, option, lambda sessions, bar=bar: bar.update(sessions))  # type: ignore[misc]
     if options.json:
         show_json({"run": str(options.run), "judgments": counts})
     else:
@@ -32,16 +41,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def read_coder_options(name: str) -> dict[str, object]:
-    """The options of a coder from `conf/coders/<name>.yaml`.
+def _composed(overrides: Sequence[str]):  # type: ignore[no-untyped-def]
+    """The configuration that the overrides give; Hydra's own errors as one line."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
-    Raises:
-        UserError: there is no such coder.
-    """
-    import yaml
+    from simulator.cli.run import one_line
+    from simulator.studies.composing import compose
 
-    folder = resource_root("conf") / "coders"
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        raise UserError(f"coders: no option '{name}'{nearest(name, (entry.stem for entry in folder.glob('*.yaml')))}")
-    return dict(yaml.safe_load(path.read_text()))
+    try:
+        return compose(*overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"configuration: {one_line(str(error))}") from None

@@ -59,7 +59,7 @@ def _run_hydra(arguments: list[str], quiet: bool) -> list[dict[str, Any]]:
             decorated = hydra.main(version_base="1.3", config_path=str(resource_root("conf")), config_name="config")
             decorated(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"configuration: {_one_line(str(error))}") from None
+        raise UserError(f"configuration: {one_line(str(error))}") from None
     finally:
         sys.argv = before
     if mistakes:
@@ -67,7 +67,7 @@ def _run_hydra(arguments: list[str], quiet: bool) -> list[dict[str, Any]]:
     return results
 
 
-def _one_line(message: str) -> str:
+def one_line(message: str) -> str:
     """Hydra's explanation in one line, with the nearest valid name."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     missing = re.search(r"Could not (?:find|load) '(.+)/([^/']+)'", message)

@@ -1,4 +1,4 @@
-"""The one interface of all coders: rules today, trained models and language models later.
+"""The one interface of all coders: rules, trained models, language models.
 
 A coder reads the turns of one session and returns judgments. It sees what an outside observer would see: texts, roles
 and order, never what was planted. A judgment is a value or a stated reason why there is none, and it can be keyed for
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 CODING_COLUMNS = (
     "course_id", "session", "turn", "start", "end", "unit", "role", "codebook", "codebook_version", "code", "value",
-    "missing_reason", "probability", "evidence_start", "evidence_end", "coder", "coder_fingerprint", "transcript",
+    "missing_reason", "probability", "evidence_start", "evidence_end", "expected", "outside", "method", "coder",
+    "coder_fingerprint", "transcript",
 )  # fmt: skip
 """Columns of the `codings` table (simulator/store/tables.py; a test compares the two)."""
 
@@ -54,6 +55,12 @@ class Judgment(NamedTuple):
     probability: float | None = None
     evidence_start: int | None = None
     evidence_end: int | None = None
+    expected: float | None = None
+    """Mean of the values of an ordered code under its probabilities (binary codes: the probability of `present`)."""
+    outside: float | None = None
+    """Probability that a language model gave to answers outside the code's values."""
+    method: str | None = None
+    """How a language model was read: `logprobs`, `samples`, `forced`, `single` or `joint`."""
 
 
 @runtime_checkable
@@ -97,8 +104,35 @@ def sessions_of(turns: pl.DataFrame) -> Iterator[list[CodedTurn]]:
         yield list(session)
 
 
+def coded_sessions(
+    coder: Coder, sessions: Iterable[list[CodedTurn]], batch: int = 8000
+) -> Iterator[tuple[list[CodedTurn], list[Judgment]]]:
+    """Every session with its judgments, in order. A coder that has `code_sessions` (many at once, for speed; the
+    judgments are the same) gets sessions of about `batch` turns together."""
+    many = getattr(coder, "code_sessions", None)
+    if many is None:
+        for session in sessions:
+            yield session, coder.code_session(session)
+        return
+    waiting: list[list[CodedTurn]] = []
+    turns = 0
+    for session in sessions:
+        waiting.append(session)
+        turns += len(session)
+        if turns >= batch:
+            yield from zip(waiting, many(waiting), strict=True)
+            waiting, turns = [], 0
+    if waiting:
+        yield from zip(waiting, many(waiting), strict=True)
+
+
 def code_dataset(turns: pl.DataFrame, coder: Coder) -> pl.DataFrame:
-    """Every session of a `turns` table coded by `coder`: the `codings` columns, sorted like the turns.
+    """Every session of a `turns` table coded by `coder`; see `coded_frame`."""
+    return coded_frame(coder, coded_sessions(coder, sessions_of(turns)))
+
+
+def coded_frame(coder: Coder, pairs: Iterable[tuple[Sequence[CodedTurn], Sequence[Judgment]]]) -> pl.DataFrame:
+    """Sessions with their judgments as the `codings` columns, in the order of the sessions.
 
     Words come as strings; the store turns them into dictionaries. `transcript` is the content hash of the session's
     texts, so that judgments of other texts can never be mistaken for these.
@@ -110,8 +144,7 @@ def code_dataset(turns: pl.DataFrame, coder: Coder) -> pl.DataFrame:
     constant = ("codebook", "codebook_version", "coder", "coder_fingerprint")
     varying = [name for name in CODING_COLUMNS if name in Judgment._fields]
     sinks = [(columns[name].append, Judgment._fields.index(name)) for name in varying]
-    for session in sessions_of(turns):
-        judgments = coder.code_session(session)
+    for session, judgments in pairs:
         for judgment in judgments:
             for append, index in sinks:
                 append(judgment[index])
@@ -135,4 +168,5 @@ def _polars_schema() -> dict[str, Any]:
     import polars as pl
 
     numbers = dict.fromkeys(("session", "turn", "start", "end", "evidence_start", "evidence_end"), pl.Int32)
-    return {name: pl.Float64 if name == "probability" else numbers.get(name, pl.String) for name in CODING_COLUMNS}
+    floats = dict.fromkeys(("probability", "expected", "outside"), pl.Float64)
+    return {name: floats.get(name) or numbers.get(name, pl.String) for name in CODING_COLUMNS}

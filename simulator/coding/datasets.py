@@ -1,15 +1,35 @@
-"""Coding a stored or imported run: the turns are read, codings are written beside them, nothing else changes."""
+"""Coding a stored or imported run: the turns are read, codings are written beside them, nothing else changes.
 
-from collections.abc import Mapping
+A coder that asks a model keeps every answer as soon as it is there (`RUN/coding/<coder>-<fingerprint>/`), by what was
+said, which unit and which code: an interrupted coding goes on where it was, and transcripts that were coded before are
+not asked about again.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from simulator.coding.base import Coder, code_dataset
-from simulator.errors import UserError
+from simulator.coding.base import Coder, coded_frame, coded_sessions, sessions_of
+from simulator.errors import SessionError, UserError
 from simulator.locate import locate
+from simulator.store.answers import AnswerLog
 from simulator.store.parquet import write_table
 from simulator.store.runs import open_run
 from simulator.store.tables import TABLES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Progress = Callable[[int], None]
+"""Told how many sessions were coded."""
+
+
+@runtime_checkable
+class AsksModel(Protocol):
+    """A coder that asks a model, many sessions at once (see `coding.llm.coder.LLMCoder.code`)."""
+
+    def code(self, sessions: Any, known: Mapping[str, Any], keep: Callable[[str, Any], None]) -> Any: ...
 
 
 def make_coder(name: str, options: Mapping[str, Any]) -> Coder:
@@ -31,20 +51,47 @@ def make_coder(name: str, options: Mapping[str, Any]) -> Coder:
     return coder
 
 
-def code_run(folder: Path, name: str, options: Mapping[str, Any]) -> int:
+def code_run(folder: Path, name: str, options: Mapping[str, Any], progress: Progress = lambda sessions: None) -> int:
     """Code all turns of a run with one coder; returns the number of judgments.
 
     Streamed by part of the dataset, each part replaced atomically, so memory does not grow with the run.
+
+    Raises:
+        UserError: no such coder, a model that is not there or gives no answer, or another process codes this run with
+            the same coder.
     """
     import polars as pl
 
     run = open_run(folder)
     coder = make_coder(name, options)
+    label = f"{name}-{coder.fingerprint[:8]}"
     judgments = 0
     for part in sorted((run.dataset / "turns").glob("part-*.parquet")):
         turns = pl.read_parquet(part, columns=["course_id", "session", "turn", "role", "text"])
-        coded = code_dataset(turns, coder)
+        if isinstance(coder, AsksModel):
+            coded = _asked(run.path / "coding" / label, coder, turns, progress)
+        else:
+            coded = coded_frame(coder, coded_sessions(coder, sessions_of(turns)))
         judgments += coded.height
         table = coded.to_arrow().select(TABLES["codings"].names).cast(TABLES["codings"])
-        write_table(run.dataset, "codings", table, f"{name}-{coder.fingerprint[:8]}-{part.stem.removeprefix('part-')}")
+        write_table(run.dataset, "codings", table, f"{label}-{part.stem.removeprefix('part-')}")
     return judgments
+
+
+def _asked(folder: Path, coder: Any, turns: "pl.DataFrame", progress: Progress) -> "pl.DataFrame":
+    """The codings of a part by a coder that asks a model, every answer kept."""
+
+    async def code(log: AnswerLog) -> list[Any]:
+        pairs = []
+        async for pair in coder.code(sessions_of(turns), log.known, log.put):
+            pairs.append(pair)
+            progress(1)
+        return pairs
+
+    with AnswerLog(folder) as log:
+        try:
+            return coded_frame(coder, asyncio.run(code(log)))
+        except SessionError as error:
+            raise UserError(
+                f"{coder.name}: {error}; {len(log.known)} answers are kept, the same command goes on from there"
+            ) from None

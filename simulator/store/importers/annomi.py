@@ -240,6 +240,7 @@ def _add_course(tables: dict[str, list[Row]], utterances: list[Utterance], codeb
             "role": utterance.role, "codebook": codebook.name, "codebook_version": codebook.version,
             "code": CODE_OF[utterance.role], "value": utterance.code,
             "missing_reason": None if utterance.code else "no expert code in the file", "probability": None,
-            "evidence_start": None, "evidence_end": None, "coder": "expert", "coder_fingerprint": coder,
+            "evidence_start": None, "evidence_end": None, "expected": None, "outside": None,
+            "method": None, "coder": "expert", "coder_fingerprint": coder,
             "transcript": transcript,
         })  # fmt: skip
