@@ -56,24 +56,33 @@ class Vllm:
             time.sleep(0.1)
 
 
-@contextlib.contextmanager
 def two_replicas(
     python: str, folder: Path, weights: str | None = None, words: Sequence[str] = ON_CPU
+) -> contextlib.AbstractContextManager[Vllm]:
+    """Serve a model twice; see `served`."""
+    return served(python, folder, weights, words, 2)
+
+
+@contextlib.contextmanager
+def served(
+    python: str, folder: Path, weights: str | None, words: Sequence[str], replicas: int, length: int = LENGTH
 ) -> Iterator[Vllm]:
-    """Serve a model twice, wait until both are ready; drain in the end.
+    """Serve a model on so many replicas, wait until all are ready; drain in the end.
 
     Args:
         python: the interpreter that has vLLM.
         folder: where logs, endpoints and the tiny model go.
         weights: what is served under the name `tiny`; by default the tiny model, which is made first.
         words: further overrides of `dyad serve`.
+        replicas: how many.
+        length: tokens of the model's context.
     """
     if weights is None:
         weights = str(folder / "tiny")
         subprocess.run([python, str(ROOT / "tests" / "tiny_model.py"), weights], check=True, timeout=300)
     overrides = [
         "serve", "model=endpoint", "model.name=tiny", f"model.serving.model={weights}",
-        f"model.serving.max_model_len={LENGTH}", "serving.replicas=2", f"serving.python={python}",
+        f"model.serving.max_model_len={length}", f"serving.replicas={replicas}", f"serving.python={python}",
         f"serving.ready_seconds={READY_SECONDS:g}", "serving.drain_seconds=5", *words,
     ]  # fmt: skip
     with (folder / "said").open("wb") as said:
@@ -82,7 +91,7 @@ def two_replicas(
         )
     serving = Vllm(folder, process)
     try:
-        serving.until(lambda: len(serving.entries) == 2, READY_SECONDS)
+        serving.until(lambda: len(serving.entries) == replicas, READY_SECONDS)
         yield serving
     finally:
         for _ in range(2):  # the first signal drains, the second stops everything at once

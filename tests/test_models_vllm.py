@@ -16,14 +16,19 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmarks.vllm_servers import DYAD, LENGTH, ON_CPU, ROOT, Vllm, two_replicas
+from benchmarks.vllm_servers import DYAD, ON_CPU, ROOT, Vllm, served
 from simulator.analysis.summary import summarise
+from simulator.codebooks import list_codebooks, load_codebook
+from simulator.coding.base import CodedTurn
+from simulator.coding.llm.coder import LLMCoder
 from simulator.models.choice import Option, choose
 from simulator.models.faults import ModelError
 from simulator.models.messages import Completion, Message, Request
 from simulator.models.openai import OpenAIServerClient
 from tests.tiny_model import TEMPLATES
 
+LENGTH = 32_768
+"""Tokens of the model's context: a codebook has to fit."""
 PYTHON = os.environ.get("DYAD_VLLM_PYTHON")
 pytestmark = pytest.mark.skipif(not PYTHON, reason="DYAD_VLLM_PYTHON is not set (.ci/vllm-env prints one)")
 
@@ -31,8 +36,8 @@ pytestmark = pytest.mark.skipif(not PYTHON, reason="DYAD_VLLM_PYTHON is not set 
 @pytest.fixture(scope="module")
 def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vllm]:
     """Two replicas of the tiny model."""
-    words = [*ON_CPU, "serving.args={trust_request_chat_template: true}"]
-    with two_replicas(str(PYTHON), tmp_path_factory.mktemp("vllm"), words=words) as serving:
+    words = [*ON_CPU, f"serving.args={{trust_request_chat_template: true, max_num_batched_tokens: {LENGTH}}}"]
+    with served(str(PYTHON), tmp_path_factory.mktemp("vllm"), None, words, 2, LENGTH) as serving:
         yield serving
 
 
@@ -188,6 +193,26 @@ def test_the_model_is_found_before_anything_is_asked(url: str) -> None:
 
 
 SESSIONS, TURNS = 50, 12
+
+
+@pytest.mark.parametrize("name", list_codebooks())
+def test_every_codebook_runs_through_the_coder_on_a_model(url: str, name: str) -> None:
+    book = load_codebook(name)
+    coder = LLMCoder(
+        {"_target_": "simulator.models.openai.OpenAIServerClient", "url": url, "name": "tiny"},
+        codebook=name,
+        least_share=0.0,
+    )
+    said = {"client": "I told my wife I would stop. I have not.", "therapist": "You would like to keep your word."}
+    turns = [CodedTurn("c" * 32, 0, n, role, said[role]) for n, role in enumerate(("client", "therapist", "client"))]
+    found = [judgment for judgment in coder.code_session(turns) if not judgment.code.startswith("live.")]
+    ungated = {c.id for c in book.codes if c.read_from == "text" and not c.gated and {*c.roles} <= {*said}}
+    if book.flow is None:
+        assert ungated <= {judgment.code for judgment in found}
+    assert found
+    for judgment in found:  # noise has values too: what is shown is that every code can be asked and read
+        assert judgment.value in book.code(judgment.code).values or judgment.missing_reason
+        assert judgment.outside is None or 0 <= judgment.outside <= 1
 
 
 def test_a_study_survives_the_kill_of_a_replica_and_its_report_names_it(vllm: Vllm, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from simulator.cli.output import show
 from simulator.errors import UserError, nearest
 
 BENCHMARKS = {
+    "coding": ("coding_cost", "what coding by a language model costs on real vLLM, beside other layouts"),
     "guards": ("guards", "precision and recall of the guards on labelled turns, and false alarms among people's"),
     "http": ("http_layer", "CPU and memory per turn of sessions on a model server, beside a bare loop and AutoGen"),
     "vllm": ("vllm_layer", "tokens per second on real vLLM beside a bare loop, and what affinity saves of its cache"),

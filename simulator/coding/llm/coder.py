@@ -6,6 +6,7 @@ model. Addresses, connections and the number of sessions in flight do not.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from simulator.coding.llm.units import UnitPlace, asked_codes, places
 from simulator.errors import UserError
 from simulator.models.choice import LEAST_SHARE, Order
 from simulator.models.clients import ModelClients
-from simulator.models.handle import CallLog, SeatedModelClient
+from simulator.models.handle import Call, CallLog, SeatedModelClient
 from simulator.models.messages import Completer
 from simulator.records.fingerprints import fingerprint, text_fingerprint
 from simulator.records.text import transcript_fingerprint
@@ -28,6 +29,27 @@ from simulator.records.text import transcript_fingerprint
 VERSION = 1
 """Of what this module does with answers; part of the fingerprint."""
 Layout = Literal["choice", "joint"]
+
+
+@dataclass(slots=True)
+class Usage:
+    """What the calls to a model cost: their number, tries again, tokens, seconds of waiting summed over calls."""
+
+    calls: int = 0
+    retries: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+    def take(self, call: Call) -> None:
+        """Count one call."""
+        self.calls += 1
+        self.retries += call.retries
+        self.prompt_tokens += call.prompt_tokens
+        self.cached_tokens += call.cached_tokens or 0
+        self.completion_tokens += call.completion_tokens
+        self.seconds += call.seconds
 
 
 class LLMCoder:
@@ -84,8 +106,9 @@ class LLMCoder:
             VERSION, self.book.fingerprint, [code.id for code in self.codes], layout, order, least_share, samples,
             evidence, text_fingerprint(path.read_bytes()), counted_model(self._model, "coders"),
         ])  # fmt: skip
-        self.log = CallLog()
-        """Every call to the model, in order, until it is taken."""
+        self._log = CallLog()
+        self.usage = Usage()
+        """What it has cost so far."""
 
     def code_session(self, turns: Sequence[CodedTurn]) -> list[Judgment]:
         """The judgments of one session, whose turns come in order; asks the model anew.
@@ -123,10 +146,10 @@ class LLMCoder:
         try:
             await clients.check()
             waiting: list[asyncio.Task[list[tuple[list[CodedTurn], list[Judgment]]]]] = []
-            courses = self._courses(sessions)
             try:
-                for course in courses:
-                    waiting.append(asyncio.ensure_future(self._course(client, clients, course, known, keep)))
+                for course in self._courses(sessions):
+                    model = self._seated(client, clients, course[0])
+                    waiting.append(asyncio.ensure_future(self.judge(model, course, known, keep)))
                     if len(waiting) >= self.sessions_in_flight:
                         for pair in await waiting.pop(0):
                             yield pair
@@ -145,23 +168,27 @@ class LLMCoder:
         for _, group in groupby(sessions, key=lambda session: session[0].course_id):
             yield list(group)
 
-    async def _course(
-        self,
-        client: Any,
-        clients: ModelClients,
-        sessions: list[list[CodedTurn]],
-        known: Mapping[str, Found],
-        keep: Keep,
+    async def judge(
+        self, model: Completer, sessions: list[list[CodedTurn]], known: Mapping[str, Found], keep: Keep
     ) -> list[tuple[list[CodedTurn], list[Judgment]]]:
+        """The sessions of one course with their judgments.
+
+        Args:
+            model: who is asked.
+            sessions: in order.
+            known, keep: as in `code`.
+
+        Raises:
+            SessionError: the model gives no answer.
+        """
         whole = [turn for session in sessions for turn in session]
         around: dict[str, str | None] = {}
         ends: list[tuple[UnitPlace, dict[str, Found]]] = []
         of_course = [code for code in self.codes if code.unit == "course"]
         if of_course:
-            ends = await self._units(self._seated(client, clients, whole), whole, of_course, known, keep, around)
+            ends = await self._units(model, whole, of_course, known, keep, around)
         pairs = []
         for number, session in enumerate(sessions):
-            model = self._seated(client, clients, session)
             own = dict(around)
             found: list[tuple[UnitPlace, dict[str, Found]]] = []
             for unit in reversed(UNITS[:-1]):  # the larger unit first: smaller ones may follow from it
@@ -170,12 +197,14 @@ class LLMCoder:
             if number == len(sessions) - 1:
                 found += ends
             pairs.append((session, [judgment for place, answers in found for judgment in self._judged(place, answers)]))
+        for call in self._log.take():
+            self.usage.take(call)
         return pairs
 
     def _seated(self, client: Any, clients: ModelClients, turns: Sequence[CodedTurn]) -> Completer:
         first = turns[0]
         return SeatedModelClient(
-            client, lambda turn, purpose, regeneration=0: 0, "coder", self.log, clients.sends_seed(client),
+            client, lambda turn, purpose, regeneration=0: 0, "coder", self._log, clients.sends_seed(client),
             f"{first.course_id}:{first.session}",
         )  # fmt: skip
 
