@@ -25,7 +25,7 @@ import msgspec
 import yaml
 
 from simulator.sessions.goodbye_loops import repeats_goodbye
-from simulator.sessions.guard_features import FEATURES, WORD, one_sided
+from simulator.sessions.guard_features import FEATURES, WORD, one_sided, words_of
 
 GUARDS = ("role_reversal", "sanitised_persona", "goodbye_loop", "prompt_echo", "reasoning_leak")
 
@@ -96,8 +96,8 @@ class _Compiled(NamedTuple):
     find: Callable[[str], str | None]
 
 
-_BEGINNING = 4
-"""Letters of a hint's longest word by which it is looked up."""
+_MOST_WORDS_KNOWN = 50_000
+"""Words whose hints are remembered, before they are looked up anew."""
 
 
 class RuleBook:
@@ -105,13 +105,18 @@ class RuleBook:
 
     def __init__(self, rules: dict[str, list[Rule]]) -> None:
         self.rules = [_Compiled(guard, rule, _finder(rule)) for guard, group in rules.items() for rule in group]
-        self._by_word: dict[str, list[tuple[str, int]]] = {}
-        self._short: list[tuple[str, int]] = []
+        self._wordless: list[tuple[str, int]] = []
+        self._by_letter: dict[str, list[tuple[str, bool, str, int]]] = {}
+        self._hints_of: dict[str, list[tuple[str, int]]] = {}
+        self._without: set[str] = set()
         for place, (_, rule, _) in enumerate(self.rules):
             for hint in rule.hints:
-                longest = max(WORD.findall(hint) or [""], key=len)[:_BEGINNING]
-                into = self._short if len(longest) < _BEGINNING else self._by_word.setdefault(longest, [])
-                into.append((hint, place))
+                word = max(WORD.findall(hint), key=len, default="")
+                if word:
+                    may_go_on = hint.endswith(word)
+                    self._by_letter.setdefault(word[0], []).append((word, may_go_on, hint, place))
+                else:
+                    self._wordless.append((hint, place))
 
     def candidates(self, lowered: str, words: Sequence[str]) -> list[_Compiled]:
         """The rules of which a hint stands in a text, in the order of the file. A hint begins where a word begins.
@@ -120,12 +125,29 @@ class RuleBook:
             lowered: the text in lower case.
             words: its words.
         """
-        places = {place for hint, place in self._short if hint in lowered}
-        for beginning in {word[:_BEGINNING] for word in words} & self._by_word.keys():
-            for hint, place in self._by_word[beginning]:
+        places = {place for hint, place in self._wordless if hint in lowered}
+        for word in set(words) - self._without:
+            for hint, place in self._hints_of.get(word) or self._learn(word):
                 if hint in lowered:
                     places.add(place)
         return [self.rules[place] for place in sorted(places)]
+
+    def _learn(self, word: str) -> list[tuple[str, int]]:
+        """The hints whose longest word is this one, or its beginning where the hint may stop inside a word."""
+        bare = word.lstrip("'")
+        hints = [
+            (hint, place)
+            for longest, may_go_on, hint, place in self._by_letter.get(bare[:1], ())
+            if bare == longest or (may_go_on and bare.startswith(longest))
+        ]
+        if len(self._without) + len(self._hints_of) >= _MOST_WORDS_KNOWN:
+            self._without.clear()
+            self._hints_of.clear()
+        if hints:
+            self._hints_of[word] = hints
+        else:
+            self._without.add(word)
+        return hints
 
 
 @lru_cache(maxsize=1)
@@ -150,7 +172,7 @@ def _finder(rule: Rule) -> Callable[[str], str | None]:
 def look(text: str, given: Circumstances, guards: Sequence[str] = GUARDS) -> list[Finding]:
     """What the guards find in a turn, in the order of `GUARDS`; usually nothing."""
     plain = text.replace("’", "'").replace("“", '"').replace("”", '"').lower()
-    words = WORD.findall(plain)
+    words = words_of(plain)
     forms = {"text": plain}
     hits: dict[str, list[tuple[str, str, int]]] = {}
     for guard, rule, find in load_rules().candidates(plain, words):
@@ -162,7 +184,7 @@ def look(text: str, given: Circumstances, guards: Sequence[str] = GUARDS) -> lis
         if match is not None:
             hits.setdefault(guard, []).append((rule.name, match, rule.weight))
     if "role_reversal" in guards and given.earlier:
-        own = [said.replace("’", "'").lower() for role, said in given.earlier if role == given.role]
+        own = (said.replace("’", "'").lower() for role, said in reversed(given.earlier) if role == given.role)
         lasting = one_sided(plain, own, given.plays_persona)
         if lasting:
             hits.setdefault("role_reversal", []).append(("speaks of one side for turns", lasting, FIRES_AT))
@@ -187,6 +209,8 @@ _REPORTS = re.compile(
     r"\b(?:say|says|said|saying|told|tells?|telling|asked (?:yourself|me|myself|you)|asks me|goes|went|called? it|word)"
     r"\b"
 )
+_REPORTING = ("say", "said", "told", "tell", "asked ", "asks ", "goes", "went", "call", "word")
+"""What stands in every sentence that reports speech."""
 _REFERRED = re.compile(r"\b(?:what|everything|things|all)(?: that)? you(?:'ve)? (?:just )?(?:said|say|told me)\b")
 
 
@@ -200,7 +224,7 @@ def unquoted(plain: str) -> str:
 def own_speech(plain: str) -> str:
     """A turn, in lower case, without quotations and without sentences that report what somebody says or would say."""
     without = unquoted(plain)
-    if not _REPORTS.search(without):
+    if not (any(part in without for part in _REPORTING) and _REPORTS.search(without)):
         return without
     without = _REFERRED.sub(" ", without)
     return "".join(part for part in _SENTENCE.findall(without) if not _REPORTS.search(part))
