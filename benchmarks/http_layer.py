@@ -2,9 +2,11 @@
 
 A mock server runs in a process of its own, on a core of its own; every arm is a process on another core. Five rounds
 alternate between the floor (benchmarks/floor.py) and Dyad, which send the same requests (the mock's checksum says so);
-AutoGen plays one round with 200 sessions at once.
+AutoGen plays one round with 200 sessions at once. One more round of both has a quarter of the sessions, four times as
+long: what a turn costs may grow with the session as the bytes that are sent do, which the floor shows, and no faster.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--autogen", type=int, default=200, metavar="SESSIONS", help="sessions of AutoGen's arm; 0: none"
     )
+    parser.add_argument("--growth", type=int, default=4, help="how much longer the long sessions are; 0: none")
     parser.add_argument("--latency", type=float, default=0.5, help="seconds that the mock takes to answer")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
@@ -54,22 +57,23 @@ def main(arguments: Sequence[str]) -> int:
 
 def measure(folder: Path, options: Any) -> dict[str, Any]:
     """All arms; times in milliseconds of CPU per turn, memory in KiB per session in flight."""
-    template = folder / "template.json"
-    say("recording what Dyad sends")
     port = free_ports("127.0.0.1", 1)[0]  # one address for all: it may stand in a study's identity, and so in its seeds
-    numbers = [str(port), str(options.sessions), str(options.turns)]
-    run_arm(["-m", "benchmarks.http_template", str(template), *numbers])
-    floors, ours = [], []
-    with mock(port, options.latency) as url:
-        for number in range(options.rounds):
-            floors.append(_floor(url, template, folder))
-            ours.append(_ours(url, folder / f"run-{number}", options))
-            say(f"round {number + 1}: floor {floors[-1]['cpu_ms']:.3f} ms, Dyad {ours[-1]['cpu_ms']:.3f} ms per turn")
-            if floors[-1]["checksum"] != ours[-1]["checksum"]:
-                raise UserError(
-                    "dyad bench http: the floor and Dyad did not send the same requests; nothing is compared"
-                )
+    floors, ours, template = _compare(folder, port, options)
     result = summary(floors, ours, options)
+    if options.growth:
+        sizes = {"sessions": max(1, options.sessions // options.growth), "turns": options.turns * options.growth}
+        longer = argparse.Namespace(
+            **{**vars(options), **sizes, "rounds": 1, "latency": options.latency / options.growth}
+        )
+        (folder / "long").mkdir()
+        (floor,), (mine,), _ = _compare(folder / "long", port, longer)
+        result["long"] = {
+            **sizes,
+            "cpu_ms_per_turn": mine["cpu_ms"],
+            "floor_cpu_ms_per_turn": floor["cpu_ms"],
+            "ratio_to_floor": mine["cpu_ms"] / floor["cpu_ms"],
+            "bytes_per_request": mine["bytes_in"] / mine["requests"],
+        }
     with mock(port, options.sessions / 5000) as url:
         result["floor_turns_per_s_at_5000"] = _floor(url, template, folder)["turns_per_s"]
         result["turns_per_s_at_5000"] = _ours(url, folder / "run-5000", options)["turns_per_s"]
@@ -82,6 +86,25 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
         result["autogen_to_ours"] = autogen["cpu_ms"] / result["cpu_ms_per_turn"]
         result["autogen_turns"] = autogen["turns"]
     return result
+
+
+def _compare(folder: Path, port: int, options: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Path]:
+    """Alternating rounds of the floor and Dyad with the same requests; and what the floor sends, as a file."""
+    template = folder / "template.json"
+    say(f"recording what Dyad sends in {options.sessions} sessions of {options.turns} turns")
+    numbers = [str(port), str(options.sessions), str(options.turns)]
+    run_arm(["-m", "benchmarks.http_template", str(template), *numbers])
+    floors, ours = [], []
+    with mock(port, options.latency) as url:
+        for number in range(options.rounds):
+            floors.append(_floor(url, template, folder))
+            ours.append(_ours(url, folder / f"run-{number}", options))
+            say(f"round {number + 1}: floor {floors[-1]['cpu_ms']:.3f} ms, Dyad {ours[-1]['cpu_ms']:.3f} ms per turn")
+            if floors[-1]["checksum"] != ours[-1]["checksum"]:
+                raise UserError(
+                    "dyad bench http: the floor and Dyad did not send the same requests; nothing is compared"
+                )
+    return floors, ours, template
 
 
 def summary(floors: list[dict[str, Any]], ours: list[dict[str, Any]], options: Any) -> dict[str, Any]:
@@ -123,6 +146,13 @@ def lines_of(result: dict[str, Any]) -> list[str]:
         f"where the server would give 5,000 turns/s: {result['turns_per_s_at_5000']:.0f} turns/s; "
         f"the floor {result['floor_turns_per_s_at_5000']:.0f}",
     ]
+    if "long" in result:
+        longer = result["long"]
+        lines.append(
+            f"sessions of {longer['turns']} turns: {longer['bytes_per_request']:.0f} bytes per request, "
+            f"{longer['cpu_ms_per_turn']:.3f} ms per turn; the floor {longer['floor_cpu_ms_per_turn']:.3f} ms; "
+            f"{longer['ratio_to_floor']:.2f} times"
+        )
     if "autogen_cpu_ms_per_turn" in result:
         lines.append(
             f"AutoGen's group chat: {result['autogen_cpu_ms_per_turn']:.2f} ms per turn, "

@@ -138,6 +138,8 @@ def test_a_labelled_or_quoted_answer_is_said_without_label_and_quotes() -> None:
     client = seated(StaticClient, PERSONAS[0])
     assert client._spoken('Marisol: "I guess so."') == "I guess so."
     assert client._spoken("**Client:** No.") == "No."
+    assert client._spoken("marisol : no: never.") == "no: never."
+    assert client._spoken("One thing: no.") == "One thing: no."
     assert client._spoken('"No", he said, "no".') == '"No", he said, "no".'
 
 

@@ -205,7 +205,7 @@ def test_a_probe_at_a_role_outside_the_cast_is_refused() -> None:
         st.sampled_from(
             ["bye", "Goodbye", "I said", "take care", "see you", "next week", "till then", "I must go", "now", ".",
              ",", "so", "okay", "I'll leave it there", "talk to you soon", "well", "have to", "I have to go",
-             "the care", "!"]
+             "the care", "!", "I must", "I better", "I've got to", "leave", "get going", "head out", "until", "then"]
         ),
         max_size=9,
     ).map(" ".join)

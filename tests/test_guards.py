@@ -9,6 +9,8 @@ import msgspec
 import polars as pl
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.agents.seating import ChairFactory
 from simulator.personas.loading import load_persona_set
@@ -17,6 +19,7 @@ from simulator.records.journal_records import CourseRecord, Event, Execution, Se
 from simulator.resources import resource_root
 from simulator.sessions.course import CourseSetting, CourseSpec, run_course
 from simulator.sessions.engine import Drained
+from simulator.sessions.guard_features import WORD, words_of
 from simulator.sessions.guard_policy import GuardPolicy
 from simulator.sessions.guard_scores import Labelled, measure_guards, measured_guards, score_table
 from simulator.sessions.guards import GUARDS, Circumstances, load_rules, look, own_speech, shared_run
@@ -247,3 +250,19 @@ def test_an_echo_is_found_in_every_part_of_what_a_speaker_was_told() -> None:
     own = "Say Ada's next words to the therapist, often about nine of them, spoken words only."
     assert shared_run("well, to the therapist, often about nine of them, I say", "Something else entirely.", own)
     assert not shared_run("next words entirely say Ada's to the therapist", "Something else entirely.", own)
+
+
+@given(st.text(st.one_of(st.characters(max_codepoint=127), st.sampled_from("é’ß“ Ω١"))))
+def test_the_words_of_a_text_are_the_same_in_ascii_and_elsewhere(text: str) -> None:
+    assert words_of(text) == WORD.findall(text)
+
+
+_HINTS = sorted({hint for compiled in load_rules().rules for hint in compiled.rule.hints})
+
+
+@given(st.lists(st.sampled_from([*_HINTS, "I'm", "the 'therapist", "weeks", "x", "  ", ".", "\n"]), max_size=12))
+def test_a_rule_whose_hint_begins_where_a_word_begins_is_tried(parts: list[str]) -> None:
+    text = " ".join(parts).lower()
+    tried = {compiled.rule.name for compiled in load_rules().candidates(text, words_of(text))}
+    assert tried >= {c.rule.name for c in load_rules().rules if any(hint in parts for hint in c.rule.hints)}
+    assert tried <= {c.rule.name for c in load_rules().rules if any(hint in text for hint in c.rule.hints)}

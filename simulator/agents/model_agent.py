@@ -66,7 +66,7 @@ class ModelAgent(DyadAgent):
         self._history: list[Message] = []
         self._regeneration = 0
         self._prepared = -1
-        self._label = _label_pattern((seat.role, *own_names))
+        self._labels = tuple(name.lower() for name in (seat.role, *own_names) if name)
 
     @classmethod
     def reads(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,21 +162,15 @@ class ModelAgent(DyadAgent):
 
     def _spoken(self, text: str) -> str:
         """What is said: without the speaker's own label in front, and without quotation marks around all of it."""
-        said = self._label.sub("", text.strip(), count=1).strip()
+        said = text.strip()
+        label = _LABEL.match(said) if ":" in said else None
+        if label is not None and label[1].lower() in self._labels:
+            said = said[label.end() :].strip()
         if len(said) > 2 and said[0] in '"“' and said[-1] in '"”' and not re.search('["“”]', said[1:-1]):
             said = said[1:-1].strip()
         return said
 
 
-def _label_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
-    return _compiled("|".join(re.escape(name) for name in names if name))
-
-
-_PATTERNS: dict[str, re.Pattern[str]] = {}
-
-
-def _compiled(names: str) -> re.Pattern[str]:
-    pattern = _PATTERNS.get(names)
-    if pattern is None:
-        pattern = _PATTERNS[names] = re.compile(rf"^(?:\*\*)?(?:{names})(?:\*\*)?\s*:(?:\*\*)?\s*", re.IGNORECASE)
-    return pattern
+_LABEL = re.compile(r"(?:\*\*)?([^:\n]{1,200}?)(?:\*\*)?\s*:(?:\*\*)?\s*")
+"""Whatever stands before the first colon; one expression for all names, since compiling one for each costs more than a
+turn."""

@@ -21,8 +21,9 @@ _LEAVE = re.compile(
 
 
 _SIGNS = (
-    "bye", "farewell", "take care", "so long", "see you", "until ", "till ", "have to", "need to", "ought to", "must ",
-    "should ", "got to", "better ", "let you go", "leave it", "talk to you",
+    "bye", "farewell", "take care", "so long", "see you", "until next ", "until then", "till next ", "till then",
+    "let you go", "leave it ", "talk to you",
+    *(f"{needs} {leaves}" for needs in ("to", "must", "should", "better") for leaves in ("go", "leave", "get", "head")),
 )  # fmt: skip
 """Without one of these there is no leave-taking; looking for them costs a twentieth of the expression above."""
 

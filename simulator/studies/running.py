@@ -17,6 +17,7 @@ from simulator.instruments.loading import load_instrument
 from simulator.instruments.schema import Instrument
 from simulator.models.clients import ModelClients
 from simulator.sessions.course import CourseSetting
+from simulator.sessions.guards import load_rules
 from simulator.sessions.schedule import check_schedule
 from simulator.store.compaction import compact_unit, finish_compaction, units_of, write_personas
 from simulator.store.parquet import clear_staged
@@ -196,6 +197,8 @@ def _setting(config: StudyConfig) -> CourseSetting:
                 f"{role}.{name}: a waiting list needs a course with a clock; set session=course or "
                 "session.course.sessions to 2 or more"
             )
+    if config.session.guards.watched and (config.session.guards.scripted or origin_of(config) != "scripted"):
+        load_rules()  # before processes part, so that they share them
     return CourseSetting(config.session, factories, list(config.instruments.values()), lambda: False, models)
 
 
