@@ -11,7 +11,9 @@ from simulator.errors import UserError, nearest
 
 BENCHMARKS = {
     "coding": ("coding_cost", "what coding by a language model costs on real vLLM, beside other layouts"),
+    "engine": ("engine", "CPU, memory and time per turn of everything but the model, beside AutoGen's group chat"),
     "guards": ("guards", "precision and recall of the guards on labelled turns, and false alarms among people's"),
+    "large": ("large", "100,000 scripted sessions: time, memory, tables, status and report"),
     "http": ("http_layer", "CPU and memory per turn of sessions on a model server, beside a bare loop and AutoGen"),
     "vllm": ("vllm_layer", "tokens per second on real vLLM beside a bare loop, and what affinity saves of its cache"),
 }
