@@ -15,6 +15,7 @@ from simulator.errors import UserError, nearest
 COMMANDS = {
     "run": "simulate, code and report a study (a Hydra application)",
     "status": "how far a run is, and whether its journal is sound",
+    "snapshot": "tables of what a run holds by now, while it goes on",
     "report": "write report.html, or print its figures",
     "import": "bring human transcripts into the same tables",
     "export": "write a run for other tools: chat JSONL, Hugging Face, Inspect, CSV",

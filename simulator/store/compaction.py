@@ -58,6 +58,21 @@ def units_of(courses: int, shards: int) -> int:
     return min(ranges_for(courses), shards)
 
 
+def _own_ranges(courses: int, shards: int, unit: int) -> range:
+    ranges, units = ranges_for(courses), units_of(courses, shards)
+    return range(unit * ranges // units, (unit + 1) * ranges // units)
+
+
+def _tables() -> list[str]:
+    """The tables that compaction writes part by part."""
+    return [table for table in TABLES if table not in ("personas", "codings")]
+
+
+def files_of(courses: int, shards: int, unit: int) -> list[str]:
+    """The files that `compact_unit` writes, as paths within the dataset."""
+    return [f"{table}/part-{index:05d}.parquet" for index in _own_ranges(courses, shards, unit) for table in _tables()]
+
+
 def write_personas(run: RunFolder, personas: Iterable[Row]) -> None:
     """Write the table `personas`."""
     write_rows(run.dataset, "personas", sorted(personas, key=lambda row: str(row["persona_id"])))
@@ -85,14 +100,12 @@ def compact_unit(
     Raises:
         DamageError: a journal file is damaged.
     """
-    ranges, units = ranges_for(courses), units_of(courses, shards)
+    ranges = ranges_for(courses)
     reader = _ShardReader(run.journal, shards)
-    for index in range(unit * ranges // units, (unit + 1) * ranges // units):
+    for index in _own_ranges(courses, shards, unit):
         with ExitStack() as stack:
             writers = {
-                table: stack.enter_context(TableWriter(run.dataset, table, f"part-{index:05d}"))
-                for table in TABLES
-                if table not in ("personas", "codings")
+                table: stack.enter_context(TableWriter(run.dataset, table, f"part-{index:05d}")) for table in _tables()
             }
             for course in rows_of(index, ranges):
                 history, executions = reader.take(str(course["course_id"]))

@@ -63,7 +63,7 @@ def _take_in(reading: ShardReading, header: Header, record: CourseRecord, fallen
             fallen.add(record.course)
             return
         fallen.discard(record.course)
-        reading.set_aside += len(history.facts) - record.kept
+        reading.set_aside += max(0, len(history.standing) - record.kept)
         del history.facts[record.kept :]
         history.attempt = header.attempt
     elif record.course in fallen:

@@ -7,7 +7,9 @@ CRC of the record alone, by which a good line is known even where the one before
 Guarantees:
 
 - a record handed to `append` has left the process when `append` returns: it survives `kill -9`;
-- a `Syncer` brings what was appended to the device every few seconds, off the event loop, and at the latest on `close`;
+- a `Syncer` brings what was appended to the device, all files of a process together, off the event loop, by a stated
+  policy (`SYNC_POLICIES`), and at the latest on `close`: only the machine's own end can cost the seconds in between;
+- beside each file stands `<shard>.<attempt>.counts` (see `store.counting`), which can always be made again from it;
 - a file is created exclusively: two processes can never write the same one;
 - reading tells a *torn tail* (bad lines with nothing good after them: cut, kept aside, reported) from *damage* (a bad
   line with good lines after it: refused until the user asks for a repair).
@@ -16,6 +18,7 @@ Guarantees:
 import hashlib
 import os
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +28,7 @@ import msgspec
 
 from simulator.errors import DamageError, UserError
 from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Header, Record
+from simulator.store.counting import Counts, write_counts
 
 _PREFIX, _MIDDLE, _SUFFIX = b'{"sum":"', b'","record":', b"}\n"
 _SUM_START, _SUM_END = len(_PREFIX), len(_PREFIX) + 24
@@ -41,6 +45,11 @@ def _sum(previous: bytes, payload: bytes) -> bytes:
     return hashlib.blake2b(payload, digest_size=8, key=previous).hexdigest().encode() + _own(payload)
 
 
+SYNC_POLICIES = {"local": 2.0, "network": 15.0}
+"""Seconds between two syncs, by preset: for disks of the node itself, and for NFS, Lustre and the like, where a sync is
+a round trip to servers that all nodes share."""
+
+
 def shard_of(course: str, shards: int) -> int:
     """The shard of a course: the leading bits of its id, so that a shard is a contiguous range of ids."""
     return int(course[:8], 16) * shards >> 32
@@ -49,7 +58,7 @@ def shard_of(course: str, shards: int) -> int:
 class Syncer:
     """Syncs the files of a process to the device every `seconds`, in a thread of its own, and on `close`.
 
-    Nothing of it runs in the event loop. `beat` is called at the same times. What the device refuses is told once to
+    Nothing of it runs in the event loop. `beat` is called every `beat_seconds`. What the device refuses is told to
     `trouble`, and does not stop the beat.
     """
 
@@ -58,8 +67,10 @@ class Syncer:
         seconds: float = 2.0,
         beat: Callable[[], None] = lambda: None,
         trouble: Callable[[OSError], None] = lambda error: None,
+        beat_seconds: float = 2.0,
     ) -> None:
         self._seconds = seconds
+        self._beat_seconds = beat_seconds
         self._beat = beat
         self._trouble = trouble
         self._closing = threading.Event()
@@ -78,10 +89,13 @@ class Syncer:
         self._thread.start()
 
     def _loop(self) -> None:
-        while not self._closing.wait(self._seconds):
+        synced = time.monotonic()
+        while not self._closing.wait(min(self._seconds, self._beat_seconds)):
             try:
                 self._beat()
-                self._sync_all()
+                if time.monotonic() - synced >= self._seconds:
+                    synced = time.monotonic()
+                    self._sync_all()
             except OSError as error:
                 self._trouble(error)
 
@@ -120,6 +134,8 @@ class JournalWriter:
         self._size = 0
         self._dirty = False
         self._closed = False
+        self._counts = Counts(host=header.host, process=header.process, began=time.time())
+        self._counting = threading.Lock()
         self.append(header)
 
     def append(self, record: Record) -> None:
@@ -138,8 +154,10 @@ class JournalWriter:
         except OSError:
             os.ftruncate(self._fd, self._size)
             raise
-        self._size += len(line)
-        self._last = total
+        with self._counting:
+            self._size += len(line)
+            self._last = total
+            self._counts.take(record)
         self._dirty = True
 
     def sync(self) -> None:
@@ -147,6 +165,10 @@ class JournalWriter:
         if self._dirty and not self._closed:
             self._dirty = False
             os.fsync(self._fd)
+            with self._counting:
+                self._counts.at(self._size, self._last, os.fstat(self._fd).st_mtime_ns)
+                counts = msgspec.json.encode(self._counts)
+            write_counts(self.path, counts)
 
     def close(self) -> None:
         """Sync and close. Further appends are errors."""
@@ -190,11 +212,12 @@ def _is_good_alone(line: bytes) -> bool:
     return _own(line[_RECORD_START : -len(_SUFFIX)]) == line[_SUM_END - 8 : _SUM_END]
 
 
-def read_file(path: Path, *, repair: bool = False) -> FileReading:
+def read_file(path: Path, *, repair: bool = False, after: tuple[int, bytes] = (0, b"")) -> FileReading:
     """Read and check one journal file.
 
     Args:
         path: the file.
+        after: how many bytes are known already, and the sum of the line before them; only the rest is read.
         repair: treat everything from the first bad line on as a tail to cut, even where good lines follow.
 
     Raises:
@@ -203,9 +226,11 @@ def read_file(path: Path, *, repair: bool = False) -> FileReading:
     """
     header: Header | None = None
     records: list[CourseRecord] = []
-    last, good = b"", 0
-    data = path.read_bytes()
-    position = 0
+    start, last = after
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read()
+    good = position = 0
     while position < len(data):
         end = data.find(b"\n", position) + 1
         if end == 0:
@@ -226,12 +251,12 @@ def read_file(path: Path, *, repair: bool = False) -> FileReading:
         position = good = end
     tail = data[good:]
     if tail and not repair and _has_good_line_after_the_first(tail):
-        line_number = data[:good].count(b"\n") + 1
+        line_number = path.read_bytes()[: start + good].count(b"\n") + 1
         raise DamageError(
             f"{path} line {line_number} does not agree with its checksum though good lines follow (damage, not a torn "
             f"tail); nothing was changed; `dyad status RUN --repair` cuts the file there and keeps the rest aside"
         )
-    return FileReading(path, header, records, good, tail)
+    return FileReading(path, header, records, start + good, tail)
 
 
 def _has_good_line_after_the_first(tail: bytes) -> bool:

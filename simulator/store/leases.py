@@ -67,20 +67,41 @@ def is_running(process: int) -> bool:
     return True
 
 
+def _holder_of(path: Path, lapse: float) -> tuple[int | None, dict[str, object]]:
+    """A lease's file, and who holds it; nobody where the holder does not live any more."""
+    try:
+        with path.open() as file:
+            text, status = file.read(), os.fstat(file.fileno())
+    except FileNotFoundError:
+        return None, {}
+    content: dict[str, object] = {}
+    with contextlib.suppress(json.JSONDecodeError):
+        content = json.loads(text)
+    lapsed = time.time() - status.st_mtime >= lapse
+    return status.st_ino, {} if lapsed or _process_ended(content) else content
+
+
+def is_held(folder: Path, lapse: float = LAPSE_SECONDS) -> bool:
+    """Whether a living process writes some shard of a journal folder."""
+    return any(_holder_of(path, lapse)[1] for path in folder.glob("*.lease"))
+
+
 class Lease:
-    """The right to write one shard, from the moment it is made until `release`, as long as it is touched in time.
+    """The right to write one shard, or the tables, until `release`, as long as it is touched in time.
 
     Args:
-        folder: the run's journal folder.
-        shard: which shard.
+        folder: the run's journal folder; for the tables that of the dataset.
+        shard: which shard; None for the tables.
         lapse: seconds without a touch after which others may take the lease over.
 
     Raises:
         UserError: another living process holds it, or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, shard: int, lapse: float = LAPSE_SECONDS) -> None:
-        self.path = folder / f"{shard}.lease"
+    def __init__(self, folder: Path, shard: int | None, lapse: float = LAPSE_SECONDS) -> None:
+        self.path = folder / ("tables.lease" if shard is None else f"{shard}.lease")
+        part = "the dataset" if shard is None else f"shard {shard}"
+        self._what = f"{part} of {folder.parent}"
         self._lapse = lapse
         try:
             self._inode = self._take()
@@ -106,9 +127,7 @@ class Lease:
                     return staged.stat().st_ino
                 except FileExistsError:
                     self._clear_if_dead()
-            raise UserError(
-                f"shard {self.path.stem} of {self.path.parent.parent} is being taken by another process; try again"
-            )
+            raise UserError(f"{self._what} is being taken by another process; try again")
         finally:
             staged.unlink(missing_ok=True)
 
@@ -120,8 +139,8 @@ class Lease:
             inode, holder = self._holder()
         if holder:
             raise UserError(
-                f"shard {self.path.stem} of {self.path.parent.parent} is being written by process "
-                f"{holder.get('process')} on {holder.get('host')}; wait for it or stop it"
+                f"{self._what} is being written by process {holder.get('process')} on {holder.get('host')}; "
+                "wait for it or stop it"
             )
         grave = self.path.with_name(f"{self.path.name}.dead.{uuid.uuid4().hex}")
         try:
@@ -134,17 +153,7 @@ class Lease:
         grave.unlink(missing_ok=True)
 
     def _holder(self) -> tuple[int | None, dict[str, object]]:
-        """The lease's file, and who holds it; nobody where the holder does not live any more."""
-        try:
-            with self.path.open() as file:
-                text, status = file.read(), os.fstat(file.fileno())
-        except FileNotFoundError:
-            return None, {}
-        content: dict[str, object] = {}
-        with contextlib.suppress(json.JSONDecodeError):
-            content = json.loads(text)
-        lapsed = time.time() - status.st_mtime >= self._lapse
-        return status.st_ino, {} if lapsed or _process_ended(content) else content
+        return _holder_of(self.path, self._lapse)
 
     def touch(self) -> bool:
         """Show that the holder lives, at least every `lapse / 4` seconds; False where another one has taken over."""

@@ -34,6 +34,7 @@ def read_table(run: RunFolder | Path | str, table: str, columns: list[str] | Non
         return pl.from_arrow(TABLES["codings"].empty_table().select(columns or TABLES["codings"].names))  # type: ignore[return-value]
     if not parts:
         raise UserError(
-            f"{folder.path} has no tables yet: the run is unfinished; the command that began it continues it"
+            f"{folder.path} has no tables yet: the run is unfinished; the command that began it continues it, "
+            f"`dyad snapshot {folder.path}` makes tables of what there is"
         )
     return pl.read_parquet(parts, columns=columns)

@@ -14,6 +14,7 @@ from simulator.errors import UserError, nearest
 from simulator.models.purposes import model_of
 from simulator.sessions.administration import InstrumentChoice
 from simulator.sessions.protocol import Name, SessionProtocol
+from simulator.store.journal import SYNC_POLICIES
 from simulator.studies.replay import ReplayChoice
 from simulator.studies.source import SourceChoice
 
@@ -63,6 +64,15 @@ class Limits(_Config):
     """The same for what calls cost by their models' `price`."""
     hours: Annotated[float, Field(gt=0)] | None = None
     """The same for hours in which the run was running. All three count all attempts at a run."""
+    course_seconds: Annotated[float, Field(gt=0)] = 86_400.0
+    """A course that takes longer fails (protocol: deadline); taken up again, it goes on from there."""
+    sync: Literal["local", "network"] | Annotated[float, Field(gt=0)] = "local"
+    """When the journal is brought to the device: a preset of `SYNC_POLICIES`, or every so many seconds."""
+
+    @property
+    def sync_seconds(self) -> float:
+        """Seconds between two syncs of the journal."""
+        return SYNC_POLICIES[self.sync] if isinstance(self.sync, str) else self.sync
 
 
 class StudyConfig(_Config):

@@ -4,32 +4,26 @@ After any interruption (kill -9 included) the same command continues the run: co
 in flight go on from their last finished turn, and the final tables are those of an uninterrupted run.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import simulator
 from simulator.agents.seating import ChairFactory
 from simulator.errors import UserError
-from simulator.instruments.loading import load_instrument
-from simulator.instruments.schema import Instrument
 from simulator.models.clients import ModelClients
 from simulator.sessions.course import CourseSetting
 from simulator.sessions.guards import load_rules
 from simulator.sessions.schedule import check_schedule
-from simulator.store.compaction import compact_unit, finish_compaction, units_of, write_personas
-from simulator.store.parquet import clear_staged
 from simulator.store.runs import RUN_FILE, RunFolder, create_run, extend_run, open_run
 from simulator.studies.chairs import seated_option
+from simulator.studies.compacting import compact_run, instruments_of
 from simulator.studies.config import StudyConfig, parse_config
 from simulator.studies.identity import code_version, difference, identity_components, identity_of
 from simulator.studies.plan import Plan, make_plan
-from simulator.studies.rows import course_rows, persona_rows
 from simulator.studies.scheduler import Tally
-from simulator.studies.shards import unwritable
-from simulator.studies.workers import in_processes, run_in_workers, workers_for
+from simulator.studies.workers import run_in_workers, workers_for
 
 COURSES_PER_SHARD = 512
 FEWEST_SHARDS = 8
@@ -159,7 +153,8 @@ def run_study(
     """
     plan = make_plan(config)
     setting = _setting(config)
-    instruments = _instruments(config)
+    check_schedule(list(config.instruments.values()), config.session.course)
+    instruments_of(config)  # a mistake in one is told before anything is made
     run = open_or_create(plan)
     started(run, plan)
     index = plan.index()
@@ -167,19 +162,7 @@ def run_study(
     workers = workers_for(config.limits.workers, plan.size, shards)
     tally, notes = run_in_workers(run, index, shards, setting, config, workers, lambda tally: progress(tally, plan))
     if tally.stopped_by is None:
-        origin = origin_of(config)
-
-        def rows(part: int, parts: int) -> Iterator[dict[str, Any]]:
-            return course_rows(index.within(part, parts), origin)
-
-        try:
-            clear_staged(run.dataset)
-            write_personas(run, persona_rows(plan))
-            compact_one = partial(compact_unit, run, plan.size, shards, rows, instruments)
-            in_processes(compact_one, units_of(plan.size, shards), workers)
-            finish_compaction(run, plan.size)
-        except OSError as error:
-            raise unwritable(run, error) from None
+        compact_run(run, index, origin_of(config), workers)
     return RunResult(run, plan, tally, notes)
 
 
@@ -200,9 +183,3 @@ def _setting(config: StudyConfig) -> CourseSetting:
     if config.session.guards.watched and (config.session.guards.scripted or origin_of(config) != "scripted"):
         load_rules()  # before processes part, so that they share them
     return CourseSetting(config.session, factories, list(config.instruments.values()), lambda: False, models)
-
-
-def _instruments(config: StudyConfig) -> dict[str, Instrument]:
-    check_schedule(list(config.instruments.values()), config.session.course)
-    chosen = [load_instrument(choice.instrument) for choice in config.instruments.values()]
-    return {instrument.name: instrument for instrument in chosen}

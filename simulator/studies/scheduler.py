@@ -1,8 +1,8 @@
 """Runs the courses of a plan: bounded, resumable, and without one course harming another.
 
 At most `concurrency` courses are in flight; the plan is enumerated as they finish, so memory does not grow with it. A
-course that fails is a record with the boundary it crossed. SIGTERM, SIGUSR1, SIGUSR2 and Ctrl-C drain the run: every
-course stops after its current turn, and the same command continues it.
+course that fails, or takes too long, is a record with the boundary it crossed. SIGTERM, SIGUSR1, SIGUSR2 and Ctrl-C
+drain the run: every course stops after its current turn, and the same command continues it.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ import contextlib
 import itertools
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from simulator.errors import SessionError
 from simulator.records.journal_records import CourseRecord, Execution, Failed, Opened
@@ -84,6 +85,7 @@ async def run_courses(
     retry_failed: bool = False,
     progress: Callable[[Tally], None] = lambda tally: None,
     used: Callable[[Execution], None] = lambda execution: None,
+    course_seconds: float | None = None,
 ) -> Tally:
     """Run all courses that have not ended.
 
@@ -96,6 +98,7 @@ async def run_courses(
         retry_failed: take up courses whose last state is a failure.
         progress: told after every course.
         used: told of every call that was made.
+        course_seconds: a course that takes longer fails, with what it has journalled.
 
     Raises:
         UserError: there is a course to run and a model is not there.
@@ -112,7 +115,7 @@ async def run_courses(
         for item in waiting:
             if drain.asked():
                 return
-            await _one(item, setting, tally, drain, used)
+            await _one(item, setting, tally, drain, used, course_seconds)
             _judge_failures(tally, failure_rate, drain)
             progress(tally)
             if time.monotonic() - last_yield > _YIELD_EVERY_SECONDS:
@@ -141,7 +144,12 @@ def _to_do(work: Iterator[Work], retry_failed: bool, tally: Tally) -> Iterator[W
 
 
 async def _one(
-    item: Work, setting: CourseSetting, tally: Tally, drain: Drain, used: Callable[[Execution], None]
+    item: Work,
+    setting: CourseSetting,
+    tally: Tally,
+    drain: Drain,
+    used: Callable[[Execution], None],
+    course_seconds: float | None,
 ) -> None:
     spec, append = item.spec, item.append
     past = item.history.standing if item.history is not None else []
@@ -157,7 +165,7 @@ async def _one(
     try:
         append(Opened(spec.course, len(past)))
         try:
-            await run_course(spec, setting, past, journal)
+            await _in_time(run_course(spec, setting, past, journal), course_seconds)
         except Drained:
             return
         except SessionError as error:
@@ -167,6 +175,24 @@ async def _one(
             tally.ended += 1
     except OSError as error:  # agents' own errors never come through here: the journal cannot be written
         drain.ask(f"the journal cannot be written ({error.strerror}); make room, then run the same command again")
+
+
+async def _in_time(course: Coroutine[Any, Any, None], seconds: float | None) -> None:
+    """Await a course.
+
+    Raises:
+        SessionError: it took longer than `seconds`; it was cancelled where it waited.
+    """
+    deadline = asyncio.timeout(seconds)
+    try:
+        async with deadline:
+            await course
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise SessionError(
+            "protocol", "deadline", f"the course took longer than limits.course_seconds={seconds:g}"
+        ) from None
 
 
 def _judge_failures(tally: Tally, failure_rate: float, drain: Drain) -> None:

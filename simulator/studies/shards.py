@@ -13,7 +13,7 @@ from simulator.records.history import History
 from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Header
 from simulator.sessions.course import CourseSpec
 from simulator.store.histories import read_shard
-from simulator.store.journal import JournalWriter, Syncer, cut_tail
+from simulator.store.journal import SYNC_POLICIES, JournalWriter, Syncer, cut_tail
 from simulator.store.leases import LAPSE_SECONDS, Lease
 from simulator.store.runs import RunFolder
 from simulator.studies.identity import code_version
@@ -21,8 +21,8 @@ from simulator.studies.plan import PlanIndex
 
 Append = Callable[[CourseRecord], None]
 
-SYNC_SECONDS = 2.0
-"""How often what was written is brought to the device (the default policy; `kill -9` loses nothing in between)."""
+_BEAT_SECONDS = 2.0
+"""How often leases are touched, where they do not lapse sooner."""
 
 
 def unwritable(run: RunFolder, error: OSError) -> UserError:
@@ -63,6 +63,8 @@ class ShardWriter:
     lost: Callable[[str], None]
     """Told (with one line) when another process has taken a shard over."""
     lease_seconds: float = LAPSE_SECONDS
+    sync_seconds: float = SYNC_POLICIES["local"]
+    """How often what was written is brought to the device (`kill -9` loses nothing in between)."""
     notes: list[str] = field(default_factory=list)
     """One line for each torn tail that was cut, and for records that were set aside."""
     _leases: list[Lease] = field(default_factory=list)
@@ -73,7 +75,8 @@ class ShardWriter:
             self.run.journal.mkdir(exist_ok=True)
         except OSError as error:
             raise unwritable(self.run, error) from None
-        self._syncer = Syncer(min(SYNC_SECONDS, self.lease_seconds / 4), self._touch, self._trouble)
+        beat = min(_BEAT_SECONDS, self.lease_seconds / 4)
+        self._syncer = Syncer(self.sync_seconds, self._touch, self._trouble, beat)
         try:
             for shard in self.mine:
                 self._leases.append(Lease(self.run.journal, shard, self.lease_seconds))

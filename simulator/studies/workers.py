@@ -20,7 +20,6 @@ import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from simulator.errors import UserError
@@ -28,6 +27,7 @@ from simulator.models.clients import ModelClients
 from simulator.sessions.course import CourseSetting
 from simulator.store.runs import RunFolder
 from simulator.studies.config import StudyConfig
+from simulator.studies.cores import usable_cores
 from simulator.studies.limits import meter_for
 from simulator.studies.plan import PlanIndex
 from simulator.studies.scheduler import DRAIN_SIGNALS, Drain, Tally, run_courses
@@ -37,18 +37,6 @@ FEWEST_COURSES_PER_WORKER = 32
 _REPORT_EVERY_SECONDS = 0.2
 _LAST_SECONDS = 10.0
 """How long a process may take to end once its work is done, or once it was asked to end."""
-
-
-def usable_cores() -> int:
-    """Cores that this process may use, by affinity and cgroup quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return cores
 
 
 def workers_for(asked: int | None, courses: int, shards: int) -> int:
@@ -105,10 +93,11 @@ def run_in_workers(
                 drain.ask("the parent process is gone")
             return drain.asked()
 
-        with ShardWriter(run, index, shards, mine, drain.ask, config.limits.lease_seconds) as writer:
+        limits = config.limits
+        with ShardWriter(run, index, shards, mine, drain.ask, limits.lease_seconds, limits.sync_seconds) as writer:
             courses = run_courses(
-                writer.work(), replace(setting, drained=drained), drain, share, config.limits.failure_rate,
-                config.retry_failed, tell, meter.note,
+                writer.work(), replace(setting, drained=drained), drain, share, limits.failure_rate,
+                config.retry_failed, tell, meter.note, limits.course_seconds,
             )  # fmt: skip
             tally = _run_loop(_then_close(courses, setting.models))
         return _Report(tally, writer.notes)
