@@ -26,6 +26,7 @@ COMMANDS = {
     "codebooks": "list and check codebooks",
     "coders": "train a coder on coded sessions, show one",
     "validate": "a trained coder against people's codes on sessions it has not seen",
+    "contamination": "whether a model knows public transcripts by heart",
     "serve": "start vLLM replicas, or a mock server",
     "bench": "benchmarks of the engine, the HTTP layer and coders",
     "coverage": "how often intervals cover the planted truth",
