@@ -24,7 +24,7 @@ from simulator.studies.config import StudyConfig
 from simulator.studies.running import run_study
 
 
-class _Recorder:
+class Recorder:
     """A mock server in a thread, with the bodies of all requests."""
 
     def __init__(self, port: int, model: str) -> None:
@@ -49,7 +49,7 @@ def record(port: int, sessions: int, turns: int) -> dict[str, Any]:
 
 def record_study(port: int, make: Callable[[str, Path], StudyConfig], model: str = "mock") -> dict[str, Any]:
     """The template of any study of sessions on one model: `make` gets the server's address and the run's folder."""
-    with tempfile.TemporaryDirectory(prefix="dyad-bench-") as folder, _Recorder(port, model) as server:
+    with tempfile.TemporaryDirectory(prefix="dyad-bench-") as folder, Recorder(port, model) as server:
         result = run_study(make(server.base_url, Path(folder) / "run"))
         if result.tally.failed:
             raise SystemExit(f"the recorded run failed: {result.tally.failures}")

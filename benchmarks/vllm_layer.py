@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.http_layer import run_arm
-from benchmarks.vllm_servers import ON_CPU, Vllm, cpu_seconds, empty_caches, prefix_tokens, two_replicas
+from benchmarks.vllm_servers import ON_CPU, Vllm, empty_caches, prefix_tokens, two_replicas
 from simulator.cli.main import OneLineParser
 from simulator.cli.output import say, show, show_json
 from simulator.errors import UserError
@@ -69,20 +69,20 @@ def main(arguments: Sequence[str]) -> int:
 
 def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str, Any]:
     """All arms."""
-    urls, pids = [str(entry["url"]) for entry in vllm.entries], [int(entry["pid"]) for entry in vllm.entries]
+    urls = [str(entry["url"]) for entry in vllm.entries]
     half = options.sessions // 2
 
     def ours(name: str, sessions: int, spread: str, urls: list[str]) -> dict[str, Any]:
         numbers = [str(sessions), str(options.turns), str(options.tokens)]
         words = ["-m", "benchmarks.vllm_ours", str(folder / name), *numbers, spread, *urls]
-        found = _arm(words, urls, pids, options.tokens)
+        found = _arm(words, urls, options.tokens)
         if found["failures"]:
             raise UserError(f"dyad bench vllm: sessions failed ({found['failures']}); nothing is compared")
         return found
 
     def floor() -> dict[str, Any]:
         words = ["benchmarks/floor.py", urls[0], str(template), str(folder / "floor.jsonl")]
-        return _arm(words, urls[:1], pids, options.tokens)
+        return _arm(words, urls[:1], options.tokens)
 
     ours("warm-up", half, "affinity", urls[:1])
     floors, one = [], []
@@ -113,8 +113,6 @@ def summary(
         "floor_tokens_per_s": median(floors, "tokens_per_s"),
         "ratio_to_floor": statistics.median(ratios),
         "ratio_range": [ratios[0], ratios[-1]],
-        "cpu_ratio_to_floor": median(floors, "all_cpu_ms") / median(one, "all_cpu_ms"),
-        "server_cpu_ms_per_turn": median(one, "all_cpu_ms") - median(one, "cpu_ms"),
         "client_cpu_ms_per_turn": median(one, "cpu_ms"),
         "floor_cpu_ms_per_turn": median(floors, "cpu_ms"),
         "prefix_hit_rate": median(two["affinity"], "hit_rate"),
@@ -139,8 +137,7 @@ def lines_of(result: dict[str, Any]) -> list[str]:
         f"{result['tokens_per_s']:.1f} tokens/s, the floor {result['floor_tokens_per_s']:.1f}; "
         f"{result['ratio_to_floor']:.1%} of it ({low:.1%}-{high:.1%} over {result['rounds']} rounds)",
         f"the client's CPU per turn: {result['client_cpu_ms_per_turn']:.2f} ms; "
-        f"the floor {result['floor_cpu_ms_per_turn']:.2f} ms; turns per CPU second of servers and client together: "
-        f"{result['cpu_ratio_to_floor']:.1%} of the floor's (the figure for a machine that others use)",
+        f"the floor {result['floor_cpu_ms_per_turn']:.2f} ms",
         f"prompt tokens found in the prefix cache: one replica {one:.1%}; two with affinity "
         f"{result['prefix_hit_rate']:.1%} ({result['prefix_hit_rate'] / one:.1%} of that), two by round-robin "
         f"{result['prefix_hit_rate_round_robin']:.1%} ({result['prefix_hit_rate_round_robin'] / one:.1%})",
@@ -149,18 +146,15 @@ def lines_of(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _arm(words: list[str], urls: list[str], pids: list[int], tokens: int) -> dict[str, Any]:
+def _arm(words: list[str], urls: list[str], tokens: int) -> dict[str, Any]:
     """Play one arm from empty caches; its own figures with vLLM's."""
     empty_caches(urls)
     queries, hits = prefix_tokens(urls)
-    used = cpu_seconds(pids)
     found = run_arm(words, pinned=False)
-    used = cpu_seconds(pids) - used + found["cpu_s"]
     after, found_after = prefix_tokens(urls)
     return {
         **found,
         "cpu_ms": 1000 * found["cpu_s"] / found["turns"],
-        "all_cpu_ms": 1000 * used / found["turns"],
         "tokens_per_s": found["turns"] * tokens / found["wall_s"],
         "hit_rate": (found_after - hits) / max(after - queries, 1),
     }

@@ -4,7 +4,8 @@
 
 SPREAD is `affinity` or `round_robin`, which takes no notice of what a replica's cache holds. Prints one JSON object;
 `working_set` is what a cache must hold so that no session's next request has to be computed anew, in tokens; `wall_s`
-runs from the first request to the last answer, so that the time to load Python and prompts does not count.
+runs from the first request to the last answer, after a short study on a mock server, so that the time to load Python
+and prompts does not count.
 """
 
 import itertools
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.http_ours import play
+from benchmarks.http_template import Recorder
 from simulator.models.pool import Pool
 from simulator.models.replica import Replica
+from simulator.serving.commands import free_ports
 from simulator.studies.composing import compose
 from simulator.studies.config import StudyConfig
+from simulator.studies.running import run_study
 
 
 def study(urls: list[str], out: Path, sessions: int, turns: int, tokens: int) -> StudyConfig:
@@ -62,9 +66,16 @@ def round_robin() -> None:
     Pool._pick = pick  # type: ignore[method-assign]
 
 
+def warm_up(folder: Path) -> None:
+    """Play a little against a mock server, so that what is loaded when it is first needed is there."""
+    with Recorder(free_ports("127.0.0.1", 1)[0], "tiny") as server:
+        run_study(study([server.base_url], folder, 2, 4, 8))
+
+
 def main(words: list[str]) -> dict[str, Any]:
     """Play it."""
     folder, sessions, turns, tokens, spread, *urls = words
+    warm_up(Path(f"{folder}-warm-up"))
     if spread == "round_robin":
         round_robin()
     run = Path(folder)

@@ -101,17 +101,6 @@ def served(
                 break
 
 
-def cpu_seconds(pids: Sequence[int]) -> float:
-    """CPU that servers have used so far, those of their processes included that are still there (Linux)."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended just now
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[3]) in pids:  # of the session that `dyad serve` began with the server
-                ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def empty_caches(urls: Sequence[str]) -> None:
     """Empty the prefix cache of every server; they must run in development mode."""
     for url in urls:
