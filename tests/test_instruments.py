@@ -15,7 +15,12 @@ from simulator.instruments.loading import BANK
 from simulator.instruments.schema import Instrument, Options
 from simulator.instruments.scoring import Score, keyed_answer
 
-EVERY_FORM = [(name, form) for name in list_instruments() for form in load_instrument(name).forms]
+EVERY_FORM = [
+    (name, form)
+    for name in list_instruments()
+    for form, printing in load_instrument(name).forms.items()
+    if printing.key != "unread" and load_instrument(name).options is not None
+]
 
 
 def _pole(instrument: Instrument, form: str, best: bool) -> dict[str, float]:
@@ -42,7 +47,18 @@ def _by_scale(scores: list[Score]) -> dict[str, float | None]:
 @pytest.mark.parametrize(
     ("name", "form", "best", "worst", "straight_line_maximum"),
     [
+        ("CECS", "clientcast", 364, 52, 280),
+        ("HAQ-II", "clientcast", 114, 19, 89),
+        ("HAQ-II", "official", 114, 19, 89),
         ("SEQ", "clientcast", 147, 21, 87),
+        ("SRS", "clientcast", 40, 0, 40),
+        ("SRS", "official", 40, 0, 40),
+        ("STAI-S", "official", 80, 20, 50),
+        ("CES-D", "official", 60, 0, 48),
+        ("OQ-45", "official", 180, 0, 144),
+        ("DASS-21", "official", 63, 0, 63),
+        ("PHQ-4", "official", 12, 0, 12),
+        ("CARE", "official", 50, 10, 50),
         ("WAI-SR", "clientcast", 60, 12, 36),
         ("WAI-SR", "official", 60, 12, 60),
         ("PHQ-9", "official", 27, 0, 27),
@@ -56,6 +72,52 @@ def test_golden_totals(name: str, form: str, best: float, worst: float, straight
     assert _by_scale(score(instrument, _pole(instrument, form, best=False), form))["total"] == worst
     straight = _straight(instrument, instrument.options.maximum)
     assert _by_scale(score(instrument, straight, form))["total"] == straight_line_maximum
+
+
+def test_pooled_aspects_of_clientcast_hold_its_108_items_once_and_35_reversed() -> None:
+    sizes = {"session outcome": 0, "therapeutic alliance": 0, "self-reported feelings": 0}
+    asked = reversed_items = 0
+    for name in ("CECS", "HAQ-II", "SEQ", "SRS", "WAI-SR"):
+        instrument = load_instrument(name)
+        asked += len(instrument.items_of("clientcast"))
+        reversed_items += len(instrument.form("clientcast").reverse)
+        for scale in instrument.scales_of("clientcast"):
+            if scale.name in sizes and scale.items != "all":
+                sizes[scale.name] += len(scale.items)
+        if name == "WAI-SR":  # its session outcome is exactly the Task subscale
+            (task,) = (scale for scale in instrument.scales_of("clientcast") if scale.name == "Task")
+            sizes["session outcome"] += len(task.items)
+    assert (asked, reversed_items) == (108, 35)
+    assert sizes == {"session outcome": 28, "therapeutic alliance": 70, "self-reported feelings": 10}
+
+
+def test_what_was_not_read_refuses_by_score_and_by_form() -> None:
+    oq, cecs = load_instrument("OQ-45"), load_instrument("CECS")
+    scores = {each.scale: each for each in score(oq, _straight(oq, 0), "official")}
+    assert scores["total"].score == 36
+    assert scores["symptom distress"].score is None
+    assert "was not read" in str(scores["symptom distress"].missing_reason)
+    with pytest.raises(UserError, match="the key of form 'official' was not read"):
+        score(cecs, _straight(cecs, 4), "official")
+    rulers = load_instrument("READINESS")
+    with pytest.raises(UserError, match="it comes with a licensed wording file"):
+        score(rulers, {"importance": 4}, "official")
+
+
+def test_the_total_of_the_helping_alliance_is_given_without_the_item_on_depending() -> None:
+    haq = load_instrument("HAQ-II")
+    scores = _by_scale(score(haq, _pole(haq, "official", best=True) | {"1": 1.0}, "official"))
+    assert (scores["total"], scores["total without item 1"]) == (109, 108)
+
+
+def test_keys_and_cut_offs_from_memory_say_so_beside_the_score() -> None:
+    for name, mark in (("CES-D", "key from memory"), ("DASS-21", "key from memory"), ("PHQ-4", "cut-offs from memory")):
+        instrument = load_instrument(name)
+        assert mark in score(instrument, _straight(instrument, 0), "official")[0].marks
+    for name in ("RELIANCE", "LONELINESS"):
+        instrument = load_instrument(name)
+        assert not instrument.validated
+        assert "not validated" in score(instrument, _straight(instrument, 1), "official")[0].marks
 
 
 def test_the_key_belongs_to_the_form() -> None:
@@ -175,6 +237,9 @@ def test_scores_stay_in_bounds_and_missing_is_never_filled(data: st.DataObject) 
     for each in score(instrument, answers, form):
         scale = next(scale for scale in instrument.scales_of(form) if scale.name == each.scale)
         ids = list(answers) if scale.items == "all" else scale.items
+        if scale.key == "unread":
+            assert each.score is None
+            continue
         assert each.missing_items == sum(answers[item] is None for item in ids)
         assert (each.score is None) == (each.missing_items > 0) == (each.missing_reason is not None)
         if each.score is not None:
@@ -195,12 +260,18 @@ def test_reversing_twice_changes_nothing_and_stays_on_the_scale(minimum: int, wi
 
 
 def test_the_bank_lists_loads_and_is_found_under_any_spelling() -> None:
-    assert list_instruments() == ["GAD-7", "PHQ-9", "SEQ", "WAI-SR"]
+    assert {"CECS", "HAQ-II", "SEQ", "SRS", "WAI-SR", "PHQ-9", "GAD-7", "PHQ-4"} <= set(list_instruments())
+    assert len(list_instruments()) == 16
     for name in list_instruments():
         instrument = load_instrument(name)
         assert load_instrument(name.lower().replace("-", "_")) is instrument
-        assert instrument.wording == "paraphrase"
+        assert instrument.wording in ("paraphrase", "project", "none")
         for item in instrument.items:
+            if instrument.wording == "none":
+                assert item.first is None
+                with pytest.raises(UserError, match="load a licensed wording file"):
+                    instrument.question(item, "first")
+                continue
             assert instrument.question(item, "first")
             assert instrument.question(item, "third")
     with pytest.raises(UserError, match="did you mean 'PHQ-9'"):
@@ -225,7 +296,7 @@ def test_structures_agree_with_the_published_ones() -> None:
 
 def test_shipped_settings_name_instruments_forms_and_allowed_moments() -> None:
     folder = Path(__file__).parent.parent / "conf" / "instruments"
-    for name in ("phq9", "seq", "wai_sr"):
+    for name in sorted(path.stem for path in folder.glob("*.yaml")):
         text = (folder / f"{name}.yaml").read_text()
         assert text.startswith(f"# @package instruments.{name}\n")
         setting = yaml.safe_load(text)
@@ -421,3 +492,52 @@ def test_topics_and_keys_alone_score_answers_of_people_and_ask_nobody(tmp_path: 
 def test_every_file_of_the_bank_bears_the_name_of_its_instrument() -> None:
     for path in BANK.glob("*.yaml"):
         assert path.stem.replace("_", "") == load_instrument(path).name.lower().replace("-", "")
+
+
+# -- on the command line ------------------------------------------------------------------------------------------
+
+
+def _licensed(tmp_path: Path, instrument: str, items: list[dict[str, str]], scale: dict[str, Any]) -> Path:
+    path = tmp_path / "licensed.yaml"
+    path.write_text(yaml.safe_dump({"instrument": instrument, "licence": "ours", "scale": scale, "items": items}))
+    return path
+
+
+def test_check_reads_the_bank_and_names_file_and_item_of_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from simulator.cli.instruments import main as instruments
+
+    assert instruments(["check", "--json"]) == 0
+    assert '"wrong": 0' in capsys.readouterr().out.replace('":0', '": 0')
+    good = [{"id": str(k), "first": f"Question {k}"} for k in range(1, 21)]
+    scale = {"minimum": 0, "maximum": 3}
+    cases = [
+        (("CES-D", good, scale), "licensed wording of CES-D, 20 items"),
+        (("CES-D", good[:-1], scale), "item 20 of CES-D is missing"),
+        (("CES-D", [*good, good[4]], scale), "item 5 stands twice"),
+        (("CES-D", good, {"minimum": 1, "maximum": 4}), "scale: 1 to 4, but CES-D is answered from 0 to 3"),
+        (("CES-E", good, scale), "no instrument 'CES-E' in the bank (did you mean 'CES-D'?)"),
+    ]
+    for (instrument, items, steps), line in cases:
+        path = _licensed(tmp_path, instrument, items, steps)
+        assert instruments(["check", str(path)]) == (0 if "licensed wording" in line else 1)
+        said = capsys.readouterr().out.strip()
+        assert line in said
+        assert said.startswith(f"{path}: ")
+        assert "\n" not in said
+
+
+def test_rulers_of_unknown_width_score_from_a_licensed_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from simulator.cli.instruments import main as instruments
+
+    items = [{"id": name, "first": f"How much {name}?"} for name in ("importance", "confidence", "readiness")]
+    wording = _licensed(tmp_path, "READINESS", items, {"minimum": 0, "maximum": 10})
+    answers = tmp_path / "answers.csv"
+    answers.write_text("person,importance,confidence,readiness\na,7,10,\n")
+    assert instruments(["score", "READINESS", str(answers), "--wording", str(wording)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["row", "2", "importance", "7"]
+    assert "missing: 1 of 1 items missing: readiness" in lines[2]
+    with pytest.raises(UserError, match="READINESS"):
+        instruments(["score", "READINESS", str(answers)])

@@ -1,4 +1,7 @@
-"""`dyad instruments list|score`: the instrument bank; scoring of a CSV file of human answers with the same code.
+"""`dyad instruments list|check|score`: the instrument bank; files of one's own; scoring of a CSV of human answers.
+
+`check` reads the whole bank, or files that are named: instruments, and licensed wordings of the bank's instruments.
+`score` uses the code that scores simulated answers.
 
 The CSV has one row per filled-in form and one column per item, named by the item's id; an empty cell is a missing
 answer. Other columns are carried along.
@@ -16,17 +19,20 @@ from simulator.errors import UserError
 def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
     parser = OneLineParser("dyad instruments", description=__doc__)
-    parser.add_argument("action", choices=["list", "score"])
-    parser.add_argument("instrument", nargs="?", help="for score: the instrument's name")
-    parser.add_argument("file", nargs="?", type=Path, help="for score: a CSV file of answers")
+    parser.add_argument("action", choices=["list", "check", "score"])
+    parser.add_argument("what", nargs="*", help="for score: the instrument's name and a CSV; for check: files")
+    parser.add_argument("--wording", type=Path, help="for score: the licensed wording file that was filled in")
     parser.add_argument("--form", default="official", help="which printing was filled in; it owns the key")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     if options.action == "list":
         return _list(options.json)
-    if options.instrument is None or options.file is None:
+    if options.action == "check":
+        return _check([Path(word) for word in options.what], options.json)
+    if len(options.what) != 2:
         raise UserError("dyad instruments score: name the instrument and the CSV file of answers")
-    return _score(options.instrument, options.file, options.form, options.json)
+    name, file = options.what
+    return _score(name, Path(file), options.form, options.wording, options.json)
 
 
 def _list(as_json: bool) -> int:
@@ -34,18 +40,45 @@ def _list(as_json: bool) -> int:
 
     bank = [load_instrument(name) for name in list_instruments()]
     if as_json:
-        show_json({"instruments": [{"name": entry.name, "items": len(entry.items)} for entry in bank]})
+        show_json(
+            {"instruments": [
+                {"name": entry.name, "title": entry.title, "items": len(entry.items), "forms": list(entry.forms),
+                 "wording": entry.wording, "validated": entry.validated, "rights": entry.rights}
+                for entry in bank
+            ]}
+        )  # fmt: skip
     else:
         for entry in bank:
-            show(f"{entry.name:<10}{len(entry.items):>4} items  wording: {entry.wording:<12}{entry.title}")
+            mark = "" if entry.validated else " (not validated)"
+            show(f"{entry.name:<12}{len(entry.items):>4} items  wording: {entry.wording:<12}{entry.title}{mark}")
     return 0
 
 
-def _score(name: str, file: Path, form: str, as_json: bool) -> int:
-    from simulator.instruments.loading import load_instrument
+def _check(files: Sequence[Path], as_json: bool) -> int:
+    from simulator.instruments.loading import BANK, check_file
+
+    found = []
+    for path in files or sorted(BANK.glob("*.yaml")):
+        try:
+            found.append({"file": str(path), "holds": check_file(path), "problem": None})
+        except UserError as error:
+            found.append({"file": str(path), "holds": None, "problem": str(error)})
+    wrong = sum(entry["problem"] is not None for entry in found)
+    if as_json:
+        show_json({"files": found, "wrong": wrong})
+    else:
+        for entry in found:
+            show(entry["problem"] or f"{entry['file']}: {entry['holds']}")
+    return 1 if wrong else 0
+
+
+def _score(name: str, file: Path, form: str, wording: Path | None, as_json: bool) -> int:
+    from simulator.instruments.loading import load_instrument, load_wording
     from simulator.instruments.scoring import score
 
     instrument = load_instrument(name)
+    if wording is not None:
+        instrument = load_wording(wording, instrument)
     rows = []
     for number, (answers, other) in enumerate(_read(file, {item.id for item in instrument.items_of(form)}), start=2):
         try:
@@ -62,7 +95,8 @@ def _score(name: str, file: Path, form: str, as_json: bool) -> int:
     else:
         for row in rows:
             value = f"missing: {row['missing_reason']}" if row["score"] is None else f"{row['score']:g}"
-            show(f"row {row['row']}  {row['scale']:<14}{value}{'  flagged' if row['flagged'] else ''}")
+            marks = f"  [{'; '.join(row['marks'])}]" if row["marks"] else ""
+            show(f"row {row['row']}  {row['scale']:<14}{value}{marks}{'  flagged' if row['flagged'] else ''}")
     return 0
 
 

@@ -4,11 +4,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simulator.errors import UserError, nearest
 from simulator.instruments.files import read_document
 from simulator.instruments.schema import Instrument, ItemId, Options, Person, Text
+from simulator.personas.loading import read_yaml, validation_lines
 
 BANK = Path(__file__).parent / "bank"
 """The instruments that ship with Dyad, one YAML file each."""
@@ -113,10 +114,33 @@ def load_wording(path: Path | str, instrument: Instrument) -> Instrument:
     )
 
 
+def check_file(path: Path) -> str:
+    """What a file holds, in words: an instrument, or a licensed wording of one of the bank's.
+
+    Raises:
+        UserError: the file's first problem in one line.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict) or "licence" not in content:
+        instrument = load_instrument(path)
+        return f"{instrument.name}, {len(instrument.items)} items, forms {', '.join(instrument.forms)}"
+    wording = read_document(path, WordingFile)
+    name = wording.instrument if _plain(wording.instrument) in _bank() else ""
+    instrument = load_wording(path, load_instrument(name or list_instruments()[0]))
+    return f"licensed wording of {instrument.name}, {len(instrument.items)} items"
+
+
 def _worded_options(path: Path, scale: WordingScale | None, instrument: Instrument) -> Options | None:
     """The instrument's response scale, with the licensed labels; raises where the two are not of one width."""
     options = instrument.options
+    if options is None and scale is not None and not any(item.options for item in instrument.items):
+        try:
+            return Options(minimum=scale.minimum, maximum=scale.maximum, labels=scale.labels or [])
+        except ValidationError as error:
+            raise UserError(f"{path}: scale: {validation_lines(error, Options)[0]}") from None
     if options is None:
+        if scale is None and not any(item.options for item in instrument.items):
+            raise UserError(f"{path}: scale: the scale of {instrument.name} was not read; state minimum and maximum")
         if scale is not None:
             raise UserError(f"{path}: scale: {instrument.name} has a response scale per item; leave this one out")
         return None

@@ -118,17 +118,19 @@ class Scale(_Part):
     """One score: sum or mean of keyed items, or the first of two items minus the second; times `multiplier`.
 
     `forms` names the forms that print this scale (None: all). `higher` says what a high score means; `key` how the
-    assignment of items to the scale is known.
+    assignment of items to the scale is known (`unread`: no items are listed, and the score is refused by itself), and
+    `bands_key` how the cut-offs are.
     """
 
     name: Text
-    items: Annotated[list[ItemId], Field(min_length=1)] | Literal["all"]
+    items: list[ItemId] | Literal["all"]
     kind: Literal["sum", "mean", "difference"]
     higher: Literal["better", "worse", "descriptive"]
     forms: list[Text] | None = None
     multiplier: Annotated[float, Field(gt=0)] = 1.0
-    key: Literal["read", "from memory"] = "read"
+    key: Key = "read"
     bands: list[Band] = []
+    bands_key: Literal["read", "from memory"] = "read"
     missing: MissingRule | None = None
     source: Text
     note: Text | None = None
@@ -203,9 +205,7 @@ class Instrument(_Part):
         chosen = self.form(form)
         options = item.options or chosen.options or self.options
         if options is None:
-            raise UserError(
-                f"{self.name}: item {item.id} has no response scale; the instrument's structure is not known"
-            )
+            raise UserError(f"{self.name}: item {item.id} has no response scale; it comes with a licensed wording file")
         if chosen.mirrored_labels and item.id in chosen.reverse and options.labels:
             return options.model_copy(update={"labels": options.labels[::-1]})
         return options
@@ -240,8 +240,13 @@ def _contradictions(instrument: Instrument) -> list[str]:
             ]
         if form.key != "unread" and not instrument.items:
             problems.append(f"forms.{name}.key: items are not known, so the key is 'unread'")
-        if form.key != "unread" and any(
-            item.options is None and form.options is None and instrument.options is None for item in instrument.items
+        if (
+            instrument.wording != "none"
+            and form.key != "unread"
+            and any(
+                item.options is None and form.options is None and instrument.options is None
+                for item in instrument.items
+            )
         ):
             problems.append("options: no response scale; state it, or the key is 'unread'")
     names = [scale.name for scale in instrument.scales]
@@ -249,6 +254,8 @@ def _contradictions(instrument: Instrument) -> list[str]:
         where = f"scales.{scale.name}"
         chosen = ids if scale.items == "all" else scale.items
         problems += [f"{where}.items: no item '{item}'{nearest(item, known)}" for item in chosen if item not in known]
+        if (scale.key == "unread") == bool(chosen):
+            problems.append(f"{where}.items: name at least one item, or none where the key is 'unread'")
         if len(set(chosen)) < len(chosen):
             problems.append(f"{where}.items: an item stands twice")
         if scale.kind == "difference" and len(chosen) != 2:

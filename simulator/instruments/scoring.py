@@ -106,11 +106,16 @@ def _score_scale(
     answers: Mapping[str, float | None],
     marks: tuple[str, ...],
 ) -> Score:
+    if scale.key == "unread":
+        reason = f"which items of {instrument.name} belong to '{scale.name}' was not read, so it is not scored"
+        return Score(scale.name, None, 0, 0, reason, None, marks, None)
     ids = list(items) if scale.items == "all" else scale.items
     given = [keyed[item] for item in ids if item in keyed]
     missing = [reasons[item] for item in ids if item in reasons]
     if scale.key == "from memory" and "key from memory" not in marks:
         marks = (*marks, "key from memory")
+    if scale.bands and scale.bands_key == "from memory":
+        marks = (*marks, "cut-offs from memory")
     reason = f"{len(missing)} of {len(ids)} items missing: {', '.join(missing)}" if missing else None
     value: float | None = None
     if not missing:
