@@ -107,8 +107,8 @@ def _score_scale(
     marks: tuple[str, ...],
 ) -> Score:
     if scale.key == "unread":
-        reason = f"which items of {instrument.name} belong to '{scale.name}' was not read, so it is not scored"
-        return Score(scale.name, None, 0, 0, reason, None, marks, None)
+        refused = f"which items of {instrument.name} belong to '{scale.name}' was not read, so it is not scored"
+        return Score(scale.name, None, 0, 0, refused, None, marks, None)
     ids = list(items) if scale.items == "all" else scale.items
     given = [keyed[item] for item in ids if item in keyed]
     missing = [reasons[item] for item in ids if item in reasons]

@@ -26,7 +26,8 @@ def cronbach_alpha(values: npt.ArrayLike) -> float | None:
     total = float(answers.sum(axis=1).var(ddof=1))
     if total <= 0.0:
         return None
-    return k / (k - 1) * (1.0 - float(answers.var(axis=0, ddof=1).sum()) / total)
+    alpha: float = k / (k - 1) * (1.0 - float(answers.var(axis=0, ddof=1).sum()) / total)
+    return alpha
 
 
 def omega_total(values: npt.ArrayLike) -> float | None:
@@ -43,7 +44,7 @@ def omega_total(values: npt.ArrayLike) -> float | None:
     answers = _complete(values)
     if answers.shape[1] < 3 or bool((answers.std(axis=0) <= 0.0).any()):
         return None
-    correlations = np.corrcoef(answers, rowvar=False)
+    correlations: Array = np.asarray(np.corrcoef(answers, rowvar=False), dtype=np.float64)
     if float(np.linalg.eigvalsh(correlations)[0]) < 1e-8:
         return None
     start = 0.5 / np.diag(np.linalg.inv(correlations))
