@@ -1,7 +1,8 @@
 """Filling in a questionnaire with a model, in character and outside the talk.
 
 A scale with at most 26 steps is asked by choice with probabilities, averaged over the scale's order and its reverse.
-The answer is drawn from them by the item's seed, and the expected value is kept beside it. A continuous scale is asked
+The answer is drawn from them by the item's seed; the most probable step, the expected value and the mass outside the
+steps are kept beside it. A continuous scale is asked
 as a number. What is no answer is missing, with the reason and the raw text.
 """
 
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from simulator.agents.prompting import FOLDER, load_prompt
 from simulator.errors import SessionError, UserError
-from simulator.models.choice import LETTERS, Option, choose
+from simulator.models.choice import LETTERS, Option, Order, choose
 from simulator.models.messages import Completer, Message, Request
 from simulator.records.journal_records import Answer
 
 if TYPE_CHECKING:
-    from simulator.instruments.schema import Instrument, Item
+    from simulator.instruments.schema import Instrument, Item, Person
 
 KEPT = 200
 """Letters of an answer's raw text that are kept."""
@@ -33,6 +34,9 @@ async def ask_item(
     item: Item,
     form: str,
     seed: int,
+    *,
+    person: Person = "first",
+    order: Order = "averaged",
 ) -> Answer:
     """The answer to one item: raw value before keying, its probability and the expected value where they can be had.
 
@@ -44,12 +48,14 @@ async def ask_item(
         item: the item.
         form: the form's name.
         seed: of this item.
+        person: whether the item is put in the first or in the third person.
+        order: of the options: averaged over the scale's order and its reverse, or shuffled by the seed.
 
     Raises:
         SessionError: the model has no answer.
     """
     try:
-        return await _ask(model, conversation, who, instrument, item, form, seed)
+        return await _ask(model, conversation, who, instrument, item, form, seed, person, order)
     except SessionError as error:
         if error.kind != "context_overflow":
             raise
@@ -64,21 +70,26 @@ async def _ask(
     item: Item,
     form: str,
     seed: int,
+    person: Person,
+    order: Order,
 ) -> Answer:
     purpose = f"administration:{instrument.name}:{item.id}"
     options = steps_of(instrument, item, form)
     try:
-        question = item_question(who, instrument, item, form)
+        question = item_question(who, instrument, item, form, person)
     except UserError as error:  # the wording is the user's to supply: the item cannot be asked, and says so
         return Answer(item.id, missing_reason=str(error)[:KEPT])
     if not options:
         completion = await model.complete(Request([*conversation, Message("user", question)], seed, purpose=purpose))
         return _number_in(completion.text, instrument, item, form)
-    chosen = await choose(model, conversation, options, seed=seed, question=question, purpose=purpose, order="averaged")
+    chosen = await choose(model, conversation, options, seed=seed, question=question, purpose=purpose, order=order)
     raw = (chosen.raw_text or "")[:KEPT]
     if chosen.value is None:
-        return Answer(item.id, missing_reason=chosen.missing_reason, raw_text=raw)
-    return Answer(item.id, float(chosen.value), expected=chosen.expected, probability=chosen.probability, raw_text=raw)
+        return Answer(item.id, missing_reason=chosen.missing_reason, raw_text=raw, outside=chosen.outside)
+    return Answer(
+        item.id, float(chosen.value), expected=chosen.expected, probability=chosen.probability, raw_text=raw,
+        most_probable=None if chosen.most_probable is None else float(chosen.most_probable), outside=chosen.outside,
+    )  # fmt: skip
 
 
 def steps_of(instrument: Instrument, item: Item, form: str) -> list[Option]:
@@ -94,7 +105,7 @@ def steps_of(instrument: Instrument, item: Item, form: str) -> list[Option]:
     return [Option(f"{value:g}", text, value) for value, text in zip(values, texts, strict=True)]
 
 
-def item_question(who: str, instrument: Instrument, item: Item, form: str) -> str:
+def item_question(who: str, instrument: Instrument, item: Item, form: str, person: Person = "first") -> str:
     """What is asked, without the options.
 
     Raises:
@@ -104,9 +115,9 @@ def item_question(who: str, instrument: Instrument, item: Item, form: str) -> st
     return load_prompt(FOLDER / "item.jinja", ("question",)).render(
         "question",
         who=who,
-        introduction=instrument.introduction.get("first"),
+        introduction=instrument.introduction.get(person),
         look_back=instrument.look_back,
-        item=instrument.question(item, "first"),
+        item=instrument.question(item, person),
         low=item.low,
         high=item.high,
         minimum=f"{scale.minimum:g}",

@@ -12,6 +12,7 @@ from simulator.errors import UserError, nearest
 BENCHMARKS = {
     "coding": ("coding_cost", "what coding by a language model costs on real vLLM, beside other layouts"),
     "engine": ("engine", "CPU, memory and time per turn of everything but the model, beside AutoGen's group chat"),
+    "administration": ("administration", "108 items about a session on real vLLM, with the shared prefix and without"),
     "guards": ("guards", "precision and recall of the guards on labelled turns, and false alarms among people's"),
     "large": ("large", "100,000 scripted sessions: time, memory, tables, status and report"),
     "http": ("http_layer", "CPU and memory per turn of sessions on a model server, beside a bare loop and AutoGen"),
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         show("usage: dyad bench NAME ...\n")
         for name, (_, text) in BENCHMARKS.items():
-            show(f"  {name:<10}{text}")
+            show(f"  {name:<16}{text}")
         return 0 if arguments else 2
     name = arguments[0]
     if name not in BENCHMARKS:

@@ -114,6 +114,12 @@ def load_wording(path: Path | str, instrument: Instrument) -> Instrument:
     )
 
 
+def wording_of(path: Path) -> str:
+    """The name of the instrument that a licensed wording file is for, as the bank spells it where it has it."""
+    name = read_document(path, WordingFile).instrument
+    return load_instrument(name).name if _plain(name) in _bank() else name
+
+
 def check_file(path: Path) -> str:
     """What a file holds, in words: an instrument, or a licensed wording of one of the bank's.
 

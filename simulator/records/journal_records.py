@@ -66,7 +66,11 @@ class Event(msgspec.Struct, tag="event", tag_field="kind", omit_defaults=True):
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
-    """The answer to one item: the raw value before keying, or None and the reason."""
+    """The answer to one item: the raw value before keying, or None and the reason.
+
+    A choice's `value` is drawn from the probabilities; `most_probable` and `expected` are the other two readings, and
+    `outside` is the mass that no option holds.
+    """
 
     item: str
     value: float | None = None
@@ -75,6 +79,8 @@ class Answer(msgspec.Struct, omit_defaults=True):
     probability: float | None = None
     raw_text: str | None = None
     seed: int = 0
+    most_probable: float | None = None
+    outside: float | None = None
 
 
 class Administration(msgspec.Struct, tag="administration", tag_field="kind", omit_defaults=True):

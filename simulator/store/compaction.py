@@ -170,8 +170,8 @@ def _add_course(writers: Writers, course: Row, history: History, instruments: Ma
             sessions += 1
             writers["sessions"].add(_session_row(fact, words[fact.session]))
         elif isinstance(fact, Administration):
-            writers["administrations"].extend(_answer_rows(fact))
-            writers["scores"].extend(_score_rows(fact, instruments[fact.instrument]))
+            writers["administrations"].extend(answer_rows(fact))
+            writers["scores"].extend(score_rows(fact, instruments[fact.instrument]))
         elif isinstance(fact, Event):
             writers["events"].add(_event_row(fact))
         elif isinstance(fact, Noted):
@@ -255,7 +255,8 @@ def _administration_columns(administration: Administration) -> Row:
     }  # fmt: skip
 
 
-def _answer_rows(administration: Administration) -> Iterator[Row]:
+def answer_rows(administration: Administration) -> Iterator[Row]:
+    """The rows of a filling-in in the table `administrations`."""
     shared = _administration_columns(administration) | {
         "form": administration.form, "wording": administration.wording, "adapted": administration.adapted,
     }  # fmt: skip
@@ -263,7 +264,8 @@ def _answer_rows(administration: Administration) -> Iterator[Row]:
         yield shared | msgspec.structs.asdict(answer)
 
 
-def _score_rows(administration: Administration, instrument: Instrument) -> Iterator[Row]:
+def score_rows(administration: Administration, instrument: Instrument) -> Iterator[Row]:
+    """The rows of a filling-in in the table `scores`."""
     shared = _administration_columns(administration)
     answers = {answer.item: answer.value for answer in administration.answers}
     for result in score(

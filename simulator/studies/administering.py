@@ -1,0 +1,280 @@
+"""Giving instruments to stored or imported sessions afterwards: a model answers for a client, therapist or observer.
+
+Each item is asked by itself behind one shared prefix (framing and transcript). The first request of a session is
+awaited before its siblings are sent, so that the server finds the prefix in its cache. Order of items and of options
+follow from the seed.
+
+Answers are appended to `administered/<name>.<n>.jsonl` in the run's folder, one line each, as they come; a file belongs
+to one process. The same command goes on from there and asks nothing that was answered: an answer's key is made of all
+that can change it (transcript, instrument, item, form, respondent, persona, prompts, model, seed). When all is answered
+the tables are written from the kept answers in the order of the sessions; interruptions leave no trace in them.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from simulator.agents.prompting import FOLDER, content_of, load_prompt
+from simulator.agents.questionnaires import ask_item
+from simulator.errors import SessionError, UserError
+from simulator.instruments.schema import Instrument, Item
+from simulator.instruments.scoring import adaptation
+from simulator.models.clients import ModelClients
+from simulator.models.handle import CallLog, SeatedModelClient
+from simulator.models.messages import Message
+from simulator.records.fingerprints import fingerprint
+from simulator.records.journal_records import Administration, Answer
+from simulator.records.seeds import session_key, turn_seed
+from simulator.records.text import transcript_fingerprint
+from simulator.store.compaction import answer_rows, score_rows
+from simulator.store.parquet import TableWriter
+from simulator.store.reading import read_table
+from simulator.store.runs import open_run
+from simulator.studies.chairs import counted_model
+from simulator.studies.recordings import Recorded, recorded_sessions
+
+Respondent = Literal["client", "therapist", "observer"]
+SESSIONS_AT_ONCE = 8
+"""Sessions whose items are asked at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One instrument to be given: in which form, and whether departures from its rules are meant."""
+
+    instrument: Instrument
+    form: str
+    adapted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Afterwards:
+    """What is asked of whom. `name` tells apart what several models answered; it stands in the column `moment`."""
+
+    given: Sequence[Given]
+    model: Mapping[str, object]
+    name: str
+    respondent: Respondent = "client"
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a call of `administer_run` did."""
+
+    sessions: int = 0
+    answers: int = 0
+    asked: int = 0
+    missing: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class _Line(msgspec.Struct):
+    key: str
+    answer: Answer
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Answers by key, and the file to which this process adds."""
+
+    folder: Path
+    name: str
+    answers: dict[str, Answer] = field(default_factory=dict)
+    file: int | None = None
+
+    def read(self) -> None:
+        """Take in what earlier processes wrote; a torn last line is an answer that was not kept."""
+        for path in sorted(self.folder.glob(f"{self.name}.*.jsonl")):
+            for line in path.read_bytes().split(b"\n"):
+                try:
+                    kept = msgspec.json.decode(line, type=_Line)
+                except msgspec.DecodeError:
+                    continue
+                self.answers.setdefault(kept.key, kept.answer)
+
+    def add(self, key: str, answer: Answer) -> None:
+        if self.file is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            number = len(list(self.folder.glob(f"{self.name}.*.jsonl")))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+            while self.file is None:
+                try:
+                    self.file = os.open(self.folder / f"{self.name}.{number:04d}.jsonl", flags, 0o644)
+                except FileExistsError:
+                    number += 1
+        os.write(self.file, msgspec.json.encode(_Line(key, answer)) + b"\n")
+        self.answers[key] = answer
+
+    def close(self) -> None:
+        if self.file is not None:
+            os.close(self.file)
+            self.file = None
+
+
+def administer_run(folder: Path, asked: Afterwards) -> Tally:
+    """Have every session of a run or an import rated, and write what was answered into its tables.
+
+    Raises:
+        UserError: no such run, an instrument that does not belong here and is not marked adapted, a respondent that it
+            does not know, or a model that has no answer (what was answered is kept; the same command goes on).
+    """
+    run = open_run(folder)
+    days = _days(folder)
+    _check(asked, days)
+    kept = _Kept(run.path / "administered", asked.name)
+    kept.read()
+    tally = Tally()
+    try:
+        asyncio.run(_ask_all(folder, asked, kept, tally))
+    except SessionError as error:
+        raise UserError(f"dyad administer: {error}; what was answered is kept, the same command goes on") from None
+    finally:
+        kept.close()
+    with (
+        TableWriter(run.dataset, "administrations", f"administered-{asked.name}") as answers,
+        TableWriter(run.dataset, "scores", f"administered-{asked.name}") as scores,
+    ):
+        for recorded in recorded_sessions(folder):
+            tally.sessions += 1
+            for given in asked.given:
+                filled = _filled(asked, given, recorded, days, kept.answers)
+                answers.extend(answer_rows(filled))
+                scores.extend(score_rows(filled, given.instrument))
+                tally.answers += len(filled.answers)
+                tally.missing += sum(answer.value is None for answer in filled.answers)
+    return tally
+
+
+def lead_of(asked: Afterwards, recorded: Recorded) -> Message:
+    """What all items about a session share: framing, the persona where the client answers, the transcript."""
+    persona = recorded.persona.model_dump_json() if asked.respondent == "client" and recorded.persona else None
+    text = load_prompt(FOLDER / "administer.jinja", ("system",)).render(
+        "system",
+        respondent=asked.respondent,
+        persona=persona,
+        turns=[(turn.role, turn.text) for turn in recorded.turns],
+    )
+    return Message("system", text)
+
+
+def places_of(asked: Afterwards, recorded: Recorded) -> list[tuple[Given, Item, int]]:
+    """All items about a session with their seeds, in the order in which they are asked."""
+    base = session_key(f"{asked.seed}:{asked.name}:{recorded.course['course_id']}", recorded.session)
+    places = [
+        (given, item, turn_seed(base, -1, asked.respondent, f"administration:{given.instrument.name}:{item.id}"))
+        for given in asked.given
+        for item in given.instrument.items_of(given.form)
+    ]
+    return sorted(places, key=lambda place: place[2])
+
+
+async def _ask_all(folder: Path, asked: Afterwards, kept: _Kept, tally: Tally) -> None:
+    clients = ModelClients()
+    try:
+        client = clients.get(asked.model, "model")
+        await clients.check()
+        log = CallLog()
+
+        async def one(recorded: Recorded) -> None:
+            affinity = f"administer:{recorded.name}"
+            seated = SeatedModelClient(client, lambda *_: asked.seed, asked.respondent, log, True, affinity)
+            await _ask_session(asked, recorded, seated, kept, tally)
+
+        sessions = recorded_sessions(folder)
+        while batch := list(islice(sessions, SESSIONS_AT_ONCE)):
+            await asyncio.gather(*map(one, batch))
+            for call in log.take():
+                tally.prompt_tokens += call.prompt_tokens
+                tally.cached_tokens += call.cached_tokens or 0
+    finally:
+        await clients.close()
+
+
+async def _ask_session(
+    asked: Afterwards, recorded: Recorded, model: SeatedModelClient, kept: _Kept, tally: Tally
+) -> None:
+    lead, shared = lead_of(asked, recorded), _shared_key(asked, recorded)
+    person: Literal["first", "third"] = "third" if asked.respondent == "observer" else "first"
+
+    async def one(place: tuple[Given, Item, int]) -> None:
+        given, item, seed = place
+        answer = await ask_item(
+            model, [lead], f"the {asked.respondent}", given.instrument, item, given.form, seed,
+            person=person, order="shuffled",
+        )  # fmt: skip
+        answer.seed = seed
+        kept.add(_key(shared, place), answer)
+        tally.asked += 1
+
+    waiting = [place for place in places_of(asked, recorded) if _key(shared, place) not in kept.answers]
+    if waiting:
+        await one(waiting[0])  # the prefix has to be in the server's cache before the others are sent
+        await asyncio.gather(*map(one, waiting[1:]))
+
+
+def _shared_key(asked: Afterwards, recorded: Recorded) -> str:
+    prompts = [content_of(FOLDER / name) for name in ("administer.jinja", "item.jinja")]
+    return fingerprint(
+        {
+            "transcript": transcript_fingerprint((turn.role, turn.text) for turn in recorded.turns),
+            "persona": recorded.persona.model_dump(mode="json") if recorded.persona else None,
+            "respondent": asked.respondent, "model": counted_model(asked.model, "model"), "prompts": prompts,
+        }
+    )  # fmt: skip
+
+
+def _key(shared: str, place: tuple[Given, Item, int]) -> str:
+    given, item, seed = place
+    return fingerprint([shared, given.instrument.fingerprint, given.form, item.id, str(seed)])
+
+
+def _filled(
+    asked: Afterwards, given: Given, recorded: Recorded, days: Mapping[tuple[str, int], float],
+    answers: Mapping[str, Answer],
+) -> Administration:  # fmt: skip
+    shared = _shared_key(asked, recorded)
+    found = {place[1].id: answers[_key(shared, place)] for place in places_of(asked, recorded) if place[0] is given}
+    course = str(recorded.course["course_id"])
+    return Administration(
+        course, recorded.session, f"afterwards ({asked.name})", given.instrument.name, given.instrument.version,
+        given.form, given.instrument.wording, asked.respondent,
+        [found[item.id] for item in given.instrument.items_of(given.form)],
+        days.get((course, recorded.session), 0.0), given.adapted,
+    )  # fmt: skip
+
+
+def _days(folder: Path) -> dict[tuple[str, int], float]:
+    rows = read_table(folder, "sessions", ["course_id", "session", "day"]).sort("course_id", "session").iter_rows()
+    return {(course, session): day or 0.0 for course, session, day in rows}
+
+
+def _check(asked: Afterwards, days: Mapping[tuple[str, int], float]) -> None:
+    for given in asked.given:
+        known = given.instrument.respondents
+        if asked.respondent not in known:
+            raise UserError(
+                f"dyad administer: {given.instrument.name} is for {', '.join(known)}, not for {asked.respondent}"
+            )
+        given.instrument.form(given.form)
+        if given.adapted:
+            continue
+        for apart in _intervals(days):
+            reason = adaptation(given.instrument, "session_end", apart)
+            if reason is not None:
+                raise UserError(f"dyad administer: {reason}; set adapted=true, and every score carries the mark")
+
+
+def _intervals(days: Mapping[tuple[str, int], float]) -> Iterator[float | None]:
+    """Days between neighbouring sessions of a course, None for the first."""
+    last: tuple[str, float] | None = None
+    for (course, _), day in days.items():
+        yield day - last[1] if last is not None and last[0] == course else None
+        last = course, day
