@@ -173,6 +173,14 @@ def test_whole_sessions_of_two_runs_are_mixed_and_nothing_in_a_sheet_tells_them_
 def test_units_of_every_size_have_sheets(
     runs: tuple[RunFolder, RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    spans = sample(runs[0], tmp_path / "u", capsys, "--codebook", "misc", "--size", "20")
+    whole = []
+    for row in key_of(runs[0], spans["sample"]).rows:
+        text = read_table(runs[0], "turns").filter(course_id=row.course_id, turn=row.turn)["text"][0]
+        line = next(one for one in read(spans["sheets"][0]) if one["row"] == row.row)
+        assert line["text"].lstrip("'") == text[row.start : row.end]
+        whole.append(line["text"].lstrip("'") == text)
+    assert not all(whole)  # some turns hold several
     turns = sample(runs[0], tmp_path / "t", capsys, "--codebook", "misc", "--unit", "turn", "--size", "5")
     assert {row.start for row in key_of(runs[0], turns["sample"]).rows} == {0}
     sessions = sample(runs[0], tmp_path / "c", capsys, "--codebook", "cts-r", "--size", "3")

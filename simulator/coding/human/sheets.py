@@ -20,6 +20,7 @@ from simulator.coding.base import CodedTurn, sessions_of
 from simulator.coding.human.drawing import Design, Drawn, Score, draw
 from simulator.coding.human.key import Key, Row, text_hash, write_key
 from simulator.coding.human.units import sheet_codes
+from simulator.coding.units import utterances
 from simulator.errors import UserError
 from simulator.records.fingerprints import fingerprint
 from simulator.records.seeds import key64
@@ -133,18 +134,25 @@ def _excerpts(
         for group in ([units] if units else []) if whole else [[one] for one in units]:
             excerpt = fingerprint([sample, run.identity, group[0].place])[:8]
             shown = turns if whole else _around(turns, group[0].place.turn, context)
-            coded = {(one.place.session, one.place.turn): one for one in group}
+            parts = [part for turn in shown for part in _parts(turn, unit)]
+            coded = {(one.place.session, one.place.turn, one.place.start): one for one in group}
             lines, rows = [], []
-            for number, turn in enumerate(shown, 1):
-                found = coded.get((turn.session, turn.turn))
+            for number, (turn, start, text) in enumerate(parts, 1):
+                found = coded.get((turn.session, turn.turn, start))
                 codes = [code.id for code in asked if found and turn.role in code.roles]
-                lines.append(Line(f"{excerpt}-{number:03d}", turn.role, turn.text, codes))
+                lines.append(Line(f"{excerpt}-{number:03d}", turn.role, text, codes))
                 if found:
                     rows.append(_row(lines[-1], excerpt, found, transcript))
             if unit in ("session", "course"):
                 lines.append(Line(f"{excerpt}-all", f"the whole {unit}", "", [code.id for code in asked]))
                 rows.append(_row(lines[-1], excerpt, group[0], transcript))
             yield rows, lines
+
+
+def _parts(turn: CodedTurn, unit: Unit) -> list[tuple[CodedTurn, int, str]]:
+    """The rows that a turn fills: its utterances where they are the unit, itself otherwise."""
+    spans = utterances(turn.text) if unit == "utterance" else []
+    return [(turn, start, turn.text[start:end]) for start, end in spans or [(0, len(turn.text))]]
 
 
 def _around(turns: Sequence[CodedTurn], number: int | None, context: int) -> Sequence[CodedTurn]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from simulator.codebooks import Code, Codebook
 from simulator.codebooks.parts import UNITS, Unit
 from simulator.coding.base import CodedTurn
+from simulator.coding.units import utterances
 from simulator.errors import UserError, nearest
 
 
@@ -42,7 +43,7 @@ def sheet_codes(book: Codebook, chosen: Sequence[str] | None, unit: str | None) 
             turns (`turn`): in AnnoMI the two are the same.
 
     Raises:
-        UserError: an unknown code, codes of several units and none named, or single utterances.
+        UserError: an unknown code, or codes of several units and none named.
     """
     wanted = None if not chosen else {book.code(name).id for name in chosen}
     codes = [code for code in book.codes if code.read_from == "text" and (wanted is None or code.id in wanted)]
@@ -56,8 +57,6 @@ def sheet_codes(book: Codebook, chosen: Sequence[str] | None, unit: str | None) 
             f"{book.name}: its codes are judged by {' and '.join(units)}; a sheet has one unit, name --unit"
         )
     of = units[0] if unit is None else next(one for one in units if one == unit)
-    if of == "utterance":
-        raise UserError(f"{book.name}: no sheets of single utterances; --unit turn asks for its codes on whole turns")
     return of, [code for code in codes if code.unit == of]
 
 
@@ -72,5 +71,7 @@ def places(turns: Sequence[CodedTurn], unit: Unit, roles: Sequence[str]) -> Iter
     for turn in turns:
         answers = before is not None and before.role != turn.role
         if turn.role in roles and (unit != "exchange" or answers):
-            yield Place(turn.course_id, turn.session, turn.turn, 0, len(turn.text), turn.role)
+            spans = utterances(turn.text) if unit == "utterance" else [(0, len(turn.text))]
+            for start, end in spans:
+                yield Place(turn.course_id, turn.session, turn.turn, start, end, turn.role)
         before = turn
