@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from simulator.models.choice import Option, choose
 from simulator.models.faults import ModelError
 from simulator.models.messages import Completion, Message, Request
 from simulator.models.openai import OpenAIServerClient
+from simulator.reporting.writing import report_run
+from simulator.studies.composing import compose
+from simulator.studies.running import run_study
+from tests.killing import histories_of, turns_in
 from tests.tiny_model import TEMPLATES
 
 LENGTH = 32_768
@@ -36,7 +41,10 @@ pytestmark = pytest.mark.skipif(not PYTHON, reason="DYAD_VLLM_PYTHON is not set 
 @pytest.fixture(scope="module")
 def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vllm]:
     """Two replicas of the tiny model."""
-    words = [*ON_CPU, f"serving.args={{trust_request_chat_template: true, max_num_batched_tokens: {LENGTH}}}"]
+    # under a grammar that allows any white space a random model writes little else
+    grammar = "structured_outputs_config: {backend: xgrammar, disable_any_whitespace: true}"
+    served_as = f"trust_request_chat_template: true, max_num_batched_tokens: {LENGTH}, {grammar}"
+    words = [*ON_CPU, f"serving.args={{{served_as}}}"]
     with served(str(PYTHON), tmp_path_factory.mktemp("vllm"), None, words, 2, LENGTH) as serving:
         yield serving
 
@@ -213,6 +221,67 @@ def test_every_codebook_runs_through_the_coder_on_a_model(url: str, name: str) -
     for judgment in found:  # noise has values too: what is shown is that every code can be asked and read
         assert judgment.value in book.code(judgment.code).values or judgment.missing_reason
         assert judgment.outside is None or 0 <= judgment.outside <= 1
+
+
+COURSES = [
+    "client=[static,evolving]", "therapist=[lm_companion,lm_boundary_keeping]", "personas.limit=5", "replicates=1",
+    "instruments=[]", "coders=[]", "session=course", "session.course.sessions=4", "session.max_turns=4",
+    "session.course.memory.characters=600", "model=endpoint", "model.name=tiny", "model.structured_choice=true",
+    "model.answer_prefix=true", "model.sampling.max_tokens=128", "model.sampling.temperature=1.0",
+    "limits.workers=1",
+]  # fmt: skip
+KILLED_AT = (25, 60)
+"""Notes after whose writing a run is killed: a session of some course is just over then."""
+RUN_AND_KILL = """
+import os, sys
+from simulator.records.journal_records import Noted
+from simulator.store.journal import JournalWriter
+from simulator.studies.composing import compose
+from simulator.studies.running import run_study
+left, append = int(sys.argv[1]), JournalWriter.append
+def counted(writer, record):
+    global left
+    append(writer, record)
+    left -= isinstance(record, Noted)
+    if left == 0:
+        os.kill(os.getpid(), 9)
+JournalWriter.append = counted
+run_study(compose(*sys.argv[2:]))
+"""
+
+
+def test_courses_with_notes_and_decisions_by_models_go_on_after_kills_between_sessions(
+    vllm: Vllm, tmp_path: Path
+) -> None:
+    """20 courses of 4 sessions; the base rates of decisions by persona stand in the report."""
+    out = tmp_path / "run"
+    overrides = [*COURSES, f"model.endpoints={vllm.file}", f"out={out}"]
+    turns = set(turns_in({}))
+    for notes in KILLED_AT:
+        command = [sys.executable, "-c", RUN_AND_KILL, str(notes), *overrides]
+        assert subprocess.run(command, cwd=ROOT, timeout=300, check=False).returncode == -signal.SIGKILL
+        now = turns_in(histories_of(out))
+        assert turns < set(now) and len(now) == len({turn[:3] for turn in now})
+        turns = set(now)
+    tally = run_study(compose(*overrides)).tally
+    assert (tally.ended + tally.skipped, tally.failures) == (20, {})
+
+    tables = {
+        name: pl.read_parquet(out / f"dataset/{name}/*.parquet")
+        for name in ("courses", "sessions", "turns", "notes", "decisions")
+    }
+    assert turns <= set(tables["turns"].select("course_id", "session", "turn", "text").iter_rows())
+    assert tables["courses"]["status"].unique().to_list() == ["ended"]
+    noted = tables["notes"].filter(pl.col("kind") != "event").select("course_id", "session", "role").unique()
+    assert noted.height == 2 * tables["sessions"].height and tables["sessions"]["session"].max() > 0
+    decisions = tables["decisions"]
+    assert decisions.filter(pl.col("question") == "outside").height == 20 * 4
+    assert decisions.select("course_id", "day", "question").is_unique().all()
+
+    rates = summarise(out)["courses"]["personas"]
+    assert {row["persona_id"] for row in rates} == set(tables["courses"]["persona_id"])
+    assert sum(row["taken"] for row in rates) == decisions.height
+    assert "Decisions by persona" in report_run(out).read_text()
 
 
 def test_a_study_survives_the_kill_of_a_replica_and_its_report_names_it(vllm: Vllm, tmp_path: Path) -> None:
