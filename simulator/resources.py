@@ -6,7 +6,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def resource_root(name: str) -> Path:
-    """The folder of the shipped resource `name` (`conf` or `personas`).
+    """The folder of the shipped resource `name` (`conf`, `personas` or `slurm`).
 
     Raises:
         FileNotFoundError: the installation lacks it.

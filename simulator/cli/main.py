@@ -14,6 +14,7 @@ from simulator.errors import UserError, nearest
 
 COMMANDS = {
     "run": "simulate, code and report a study (a Hydra application)",
+    "submit": "send a study to a SLURM cluster, or through the same chain here",
     "status": "how far a run is, and whether its journal is sound",
     "snapshot": "tables of what a run holds by now, while it goes on",
     "report": "write report.html, or print its figures",

@@ -8,13 +8,15 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from simulator.cli.output import progress_bar, say, show, show_json
 from simulator.errors import UserError, nearest
 from simulator.resources import resource_root
+
+Result = TypeVar("Result")
 
 OUR_FLAGS = ("--json", "--quiet")
 
@@ -22,7 +24,11 @@ OUR_FLAGS = ("--json", "--quiet")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
     ours = {flag for flag in arguments if flag in OUR_FLAGS}
-    results = _run_hydra([word for word in arguments if word not in OUR_FLAGS], quiet="--quiet" in ours)
+
+    def job(content: Any, sweeping: bool, overrides: list[str]) -> dict[str, Any]:
+        return run_one(content, quiet="--quiet" in ours, sweeping=sweeping)
+
+    results = each_run("dyad run", [word for word in arguments if word not in OUR_FLAGS], job)
     if "--json" in ours:
         show_json(results[0] if len(results) == 1 else {"runs": results})
     else:
@@ -31,7 +37,17 @@ def main(arguments: Sequence[str]) -> int:
     return 3 if any(result["stopped_by"] for result in results) else 0
 
 
-def _run_hydra(arguments: list[str], quiet: bool) -> list[dict[str, Any]]:
+def each_run(program: str, arguments: list[str], do: Callable[[Any, bool, list[str]], Result]) -> list[Result]:
+    """Compose each run that Hydra's command line names (several with `-m`), and do something with each.
+
+    Args:
+        program: as it stands in usage lines.
+        arguments: overrides and Hydra's own flags.
+        do: takes the composed content, whether it is one of a sweep, and the overrides that compose it.
+
+    Raises:
+        UserError: a mistake in the configuration, or what `do` raised.
+    """
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
@@ -39,19 +55,20 @@ def _run_hydra(arguments: list[str], quiet: bool) -> list[dict[str, Any]]:
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    results: list[dict[str, Any]] = []
+    results: list[Result] = []
     mistakes: list[UserError] = []
 
     def job(config: DictConfig) -> None:
         sweeping = HydraConfig.get().mode is RunMode.MULTIRUN
         content = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         try:
-            results.append(run_one(content, quiet=quiet, sweeping=sweeping))
+            results.append(do(content, sweeping, list(HydraConfig.get().overrides.task)))
         except UserError as mistake:  # carried out by hand: Hydra would print a second line of its own
             mistakes.append(mistake)
 
     before = sys.argv
-    sys.argv = ["dyad run", *arguments]
+    several = [word for word in arguments if word in ("-m", "--multirun")]  # Hydra wants it before overrides
+    sys.argv = [program, *several, *(word for word in arguments if word not in several)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach us, and the user as one line
     try:
         with tempfile.TemporaryDirectory(prefix="dyad-sweep-") as scratch:
@@ -91,7 +108,7 @@ def run_one(content: Any, *, quiet: bool, sweeping: bool) -> dict[str, Any]:
     from simulator.studies.running import run_study
 
     if sweeping and content.get("out"):
-        content = _out_below(content)
+        content = out_below(content)
     config = parse_config(content)
     coders = coder_options(config)
     bar = None
@@ -110,14 +127,14 @@ def run_one(content: Any, *, quiet: bool, sweeping: bool) -> dict[str, Any]:
     outcome: dict[str, Any] = {
         "run": str(result.run.path),
         "identity": result.run.identity,
-        "courses": result.plan.size,
+        "courses": result.plan.size if result.part_courses is None else result.part_courses,
         "ended": result.tally.ended + result.tally.skipped - result.tally.failed_before,
         "failed": result.tally.failed + result.tally.failed_before,
         "failures": result.tally.failures,
         "stopped_by": result.tally.stopped_by,
         "report": None,
     }
-    if result.finished:
+    if result.finished and config.part is None:
         outcome["report"] = measure(result.run.path, coders, config.report, quiet)
     return outcome
 
@@ -131,7 +148,7 @@ def _opening(folder: Path, plan: Any) -> str:
     )
 
 
-def _out_below(content: dict[str, Any]) -> dict[str, Any]:
+def out_below(content: dict[str, Any]) -> dict[str, Any]:
     """With `-m`, `out` is the parent of one folder per setting, named as the default folder is."""
     from simulator.studies.config import parse_config
     from simulator.studies.identity import identity_components, identity_of

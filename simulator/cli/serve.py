@@ -2,6 +2,7 @@
 
 dyad serve model=qwen3_8b serving.replicas=2        starts replicas and writes endpoints.json
 dyad serve model=qwen3_8b --dry-run                 prints the commands, one per line
+dyad serve wait FOLDER --seconds 600                waits until a server that an endpoint file names answers
 dyad serve mock --port 8000                         an OpenAI-compatible mock server (docs/mock-server.md)
 """
 
@@ -18,6 +19,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
     if arguments and arguments[0] == "mock":
         return _mock(arguments[1:])
+    if arguments and arguments[0] == "wait":
+        return _wait(arguments[1:])
     parser = OneLineParser(
         "dyad serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -42,6 +45,17 @@ def main(arguments: Sequence[str]) -> int:
     supervisor = Supervisor(plans, settings, EndpointFile(Path(settings.endpoints)), say)
     say(f"starting {len(plans)} of {plans[0].model}; logs: {settings.logs}; Ctrl-C drains")
     return asyncio.run(supervisor.run())
+
+
+def _wait(arguments: Sequence[str]) -> int:
+    from simulator.serving.waiting import wait_for_server
+
+    parser = OneLineParser("dyad serve wait", description="Wait until a server that a file or folder names answers.")
+    parser.add_argument("endpoints", type=Path, help="an endpoint file, or a folder of them")
+    parser.add_argument("--seconds", type=float, default=600, help="how long (600)")
+    options = parser.parse_args(arguments)
+    say(f"{wait_for_server(options.endpoints, options.seconds)} answers")
+    return 0
 
 
 def _mock(arguments: Sequence[str]) -> int:

@@ -17,13 +17,25 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
+    from simulator.launching.slurm import job_states
+
     status = run_status(options.run, repair=options.repair)
+    jobs = job_states(options.run)
     if options.json:
-        show_json(status)
+        show_json({**status, "jobs": jobs})
     else:
-        for line in _lines(status):
+        for line in [*_lines(status), *_job_lines(jobs)]:
             show(line)
     return 0
+
+
+def _job_lines(jobs: list[dict[str, Any]] | None) -> list[str]:
+    if jobs is None:
+        return ["it was submitted, and SLURM cannot be asked from here about its jobs"]
+    living = [job for job in jobs if job["lives"]]
+    lines = [f"  {job['name']} {job['id']}{'_' * bool(job['task'])}{job['task']}: {job['state']}" for job in living]
+    over = len({job["id"] for job in jobs}) - len({job["id"] for job in living})
+    return [f"SLURM: {len(living)} jobs and tasks live, {over} jobs are over", *lines] if jobs else []
 
 
 def run_status(folder: Path, *, repair: bool = False) -> dict[str, Any]:

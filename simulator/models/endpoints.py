@@ -8,7 +8,7 @@ from yarl import URL
 
 from simulator.errors import UserError
 
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[tuple[int, int, int], ...]
 
 
 def base_address(text: str, where: str) -> str:
@@ -32,12 +32,17 @@ def base_address(text: str, where: str) -> str:
 def read_endpoints(path: Path) -> list[str]:
     """The addresses in a file, in order, without doubles.
 
-    The file is a JSON list of addresses or of objects with a `url` (what `dyad serve` writes), or holds one address per
+    A folder stands for all files `*.json` in it, one per server job.
+
+    A file is a JSON list of addresses or of objects with a `url` (what `dyad serve` writes), or holds one address per
     line, where `#` begins a comment.
 
     Raises:
         UserError: the file cannot be read, or something in it is no address.
     """
+    if path.is_dir():
+        files = sorted(path.glob("*.json"))
+        return list(dict.fromkeys(address for file in files for address in _read_if_there(file)))
     try:
         text = path.read_text()
     except OSError as error:
@@ -50,6 +55,16 @@ def read_endpoints(path: Path) -> list[str]:
     else:
         entries = [line.partition("#")[0].strip() for line in text.splitlines()]
     return list(dict.fromkeys(base_address(str(entry), f"{path}:{n}") for n, entry in enumerate(entries, 1) if entry))
+
+
+def _read_if_there(path: Path) -> list[str]:
+    """One file of a folder; a server job may take its own away at any moment."""
+    return read_endpoints(path) if path.exists() else []
+
+
+def _stamp(path: Path) -> _Stamp:
+    files = [path, *sorted(path.glob("*.json"))] if path.is_dir() else [path]
+    return tuple((status.st_mtime_ns, status.st_size, status.st_ino) for status in (file.stat() for file in files))
 
 
 class Endpoints:
@@ -72,10 +87,9 @@ class Endpoints:
         if self._path is None:
             return False
         try:
-            status = self._path.stat()
+            stamp = _stamp(self._path)
         except OSError:
             return False
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp == self._stamp:
             return False
         try:

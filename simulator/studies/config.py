@@ -15,6 +15,7 @@ from simulator.models.purposes import model_of
 from simulator.sessions.administration import InstrumentChoice
 from simulator.sessions.protocol import Name, SessionProtocol
 from simulator.store.journal import SYNC_POLICIES
+from simulator.studies.part import Part, parse_part
 from simulator.studies.replay import ReplayChoice
 from simulator.studies.source import SourceChoice
 
@@ -102,8 +103,9 @@ class StudyConfig(_Config):
     limits: Limits = Limits()
     out: str | None = None
     """Folder of the run; by default runs/<experiment>-<first 8 of the identity>."""
-    shards: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Journal files that can be written at once, a power of two; by default it follows from the number of courses."""
+    shards: Annotated[int, Field(ge=1, le=4096)] | str | None = None
+    """Journal files that can be written at once, a power of two; by default it follows from the number of courses.
+    `K/N` simulates only the (K+1)-th of N parts of them, `none` only merges what was simulated."""
     retry_failed: bool = False
     """Take failed courses up again."""
     accept_code_change: bool = False
@@ -112,6 +114,8 @@ class StudyConfig(_Config):
     """Write the report when the run is done."""
     extend: bool = False
     """Add cells to the run in `out`."""
+    cluster: dict[str, Any] = {}
+    """Where `dyad submit` sends the run; checked by `simulator.launching.settings`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -141,9 +145,16 @@ class StudyConfig(_Config):
                 )
         if self.replay.run is not None and self.source.run is not None:
             raise ValueError("replay.run and source.run: give one of them")
-        if self.shards is not None and self.shards & (self.shards - 1):
+        if isinstance(self.shards, str):
+            parse_part(self.shards)
+        elif self.shards is not None and self.shards & (self.shards - 1):
             raise ValueError(f"shards: {self.shards} is no power of two")
         return self
+
+    @property
+    def part(self) -> Part | None:
+        """The part of the run that is asked for; None for all of it."""
+        return parse_part(self.shards) if isinstance(self.shards, str) else None
 
     @property
     def options(self) -> dict[str, dict[str, dict[str, Any]]]:

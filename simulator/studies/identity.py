@@ -37,6 +37,7 @@ _NOT_IDENTITY = {
     "retry_failed",
     "accept_code_change",
     "extend",
+    "cluster",
     "personas",  # the contents of these six stand apart
     "client",
     "therapist",

@@ -106,6 +106,11 @@ class PlanIndex:
     ids: npt.NDArray[np.bytes_]
     numbers: npt.NDArray[np.int64]
 
+    def count(self, first: int, end: int, parts: int) -> int:
+        """How many courses the parts `first` to `end` - 1 of `parts` equal ranges of ids hold."""
+        low, high = (np.searchsorted(self.ids, f"{bound * 2**32 // parts:08x}".encode()) for bound in (first, end))
+        return int((len(self.ids) if end == parts else high) - low)
+
     def within(self, part: int, parts: int) -> Iterator[CourseSpec]:
         """The courses of one of `parts` equal ranges of ids (`parts` a power of two), sorted by id."""
         low, high = (f"{bound * 2**32 // parts:08x}".encode() for bound in (part, part + 1))

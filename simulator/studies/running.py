@@ -21,6 +21,8 @@ from simulator.studies.chairs import seated_option
 from simulator.studies.compacting import compact_run, instruments_of
 from simulator.studies.config import StudyConfig, parse_config
 from simulator.studies.identity import code_version, difference, identity_components, identity_of
+from simulator.studies.part import Part
+from simulator.studies.parts import standing
 from simulator.studies.plan import Plan, make_plan
 from simulator.studies.scheduler import Tally
 from simulator.studies.workers import run_in_workers, workers_for
@@ -38,11 +40,13 @@ class RunResult:
     tally: Tally
     notes: list[str]
     """One line for each torn tail that was cut and for records that were set aside."""
+    part_courses: int | None = None
+    """Courses of the part that was asked for; None where it was the whole run."""
 
     @property
     def finished(self) -> bool:
-        """No course is left to run (failed ones aside)."""
-        return self.tally.stopped_by is None
+        """No course is left to run (failed ones aside), and the tables are written."""
+        return self.tally.stopped_by is None and self.part_courses is None
 
 
 def shards_for(courses: int) -> int:
@@ -51,6 +55,11 @@ def shards_for(courses: int) -> int:
     while shards * COURSES_PER_SHARD < courses:
         shards *= 2
     return min(shards, 4096)
+
+
+def _enough(part: Part | None) -> int:
+    """The fewest shards that so many parts can be made of."""
+    return 1 if part is None else 1 << max(0, part.parts - 1).bit_length()
 
 
 def default_folder(config: StudyConfig, identity: str) -> Path:
@@ -113,7 +122,7 @@ def _meta(plan: Plan, components: dict[str, Any], identity: str) -> dict[str, An
         "code_version": code_version(),
         "created_by": f"dyad {simulator.__version__}",
         "origin": origin_of(config),
-        "shards": config.shards or shards_for(plan.size),
+        "shards": config.shards if isinstance(config.shards, int) else max(_enough(config.part), shards_for(plan.size)),
         "design": {
             "personas": len(plan.personas),
             "population": config.personas.population,
@@ -159,8 +168,19 @@ def run_study(
     started(run, plan)
     index = plan.index()
     shards = int(run.meta["shards"])
-    workers = workers_for(config.limits.workers, plan.size, shards)
-    tally, notes = run_in_workers(run, index, shards, setting, config, workers, lambda tally: progress(tally, plan))
+    try:
+        among = config.part.shards(shards) if config.part is not None else range(shards)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    workers = workers_for(config.limits.workers, plan.size, len(among) or shards)
+    if among:
+        tally, notes = run_in_workers(
+            run, index, shards, setting, config, workers, lambda tally: progress(tally, plan), among
+        )
+    else:
+        tally, notes = standing(run, index, shards), []
+    if among and config.part is not None:
+        return RunResult(run, plan, tally, notes, index.count(among.start, among.stop, shards))
     if tally.stopped_by is None:
         compact_run(run, index, origin_of(config), workers)
     return RunResult(run, plan, tally, notes)

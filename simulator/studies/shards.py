@@ -5,6 +5,7 @@ Histories are read shard by shard and forgotten course by course, so memory does
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from simulator.studies.plan import PlanIndex
 
 Append = Callable[[CourseRecord], None]
 
+_AFTER_LAPSE_SECONDS = 5.0
 _BEAT_SECONDS = 2.0
 """How often leases are touched, where they do not lapse sooner."""
 
@@ -65,6 +67,8 @@ class ShardWriter:
     lease_seconds: float = LAPSE_SECONDS
     sync_seconds: float = SYNC_POLICIES["local"]
     """How often what was written is brought to the device (`kill -9` loses nothing in between)."""
+    patient: bool = False
+    """Wait for a lease until it would lapse, instead of refusing at once: a job that takes up a lost one's shards."""
     notes: list[str] = field(default_factory=list)
     """One line for each torn tail that was cut, and for records that were set aside."""
     _leases: list[Lease] = field(default_factory=list)
@@ -79,12 +83,22 @@ class ShardWriter:
         self._syncer = Syncer(self.sync_seconds, self._touch, self._trouble, beat)
         try:
             for shard in self.mine:
-                self._leases.append(Lease(self.run.journal, shard, self.lease_seconds))
+                self._leases.append(self._lease(shard))
         except BaseException:
             self.__exit__()
             raise
         self._syncer.start()
         return self
+
+    def _lease(self, shard: int) -> Lease:
+        until = time.monotonic() + (self.lease_seconds + _AFTER_LAPSE_SECONDS if self.patient else 0)
+        while True:
+            try:
+                return Lease(self.run.journal, shard, self.lease_seconds)
+            except UserError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(min(1.0, self.lease_seconds / 10))
 
     def __exit__(self, *exception: object) -> None:
         self._syncer.close()

@@ -73,8 +73,12 @@ def run_in_workers(
     config: StudyConfig,
     workers: int,
     progress: Callable[[Tally], None],
+    among: range | None = None,
 ) -> tuple[Tally, list[str]]:
-    """Run all courses of a plan; returns how they went and what there is to say about the journal.
+    """Run all courses of a plan, or those of the shards `among`.
+
+    Returns:
+        How they went, and what there is to say about the journal.
 
     Raises:
         UserError: a shard is being written by another process, a journal file is damaged, or a limit makes no sense.
@@ -83,8 +87,10 @@ def run_in_workers(
     priced = setting.models is not None and setting.models.priced
     meter = meter_for(config, run.journal, shards, workers, priced)
 
+    among = range(shards) if among is None else among
+
     def simulate(worker: int, tell: Callable[[Tally], None], parent_is_gone: Callable[[], bool]) -> _Report:
-        mine = range(worker * shards // workers, (worker + 1) * shards // workers)
+        mine = among[worker * len(among) // workers : (worker + 1) * len(among) // workers]
         drain = Drain(limit=meter.reached)
         meter.work_as(worker)
 
@@ -94,7 +100,9 @@ def run_in_workers(
             return drain.asked()
 
         limits = config.limits
-        with ShardWriter(run, index, shards, mine, drain.ask, limits.lease_seconds, limits.sync_seconds) as writer:
+        with ShardWriter(
+            run, index, shards, mine, drain.ask, limits.lease_seconds, limits.sync_seconds, config.part is not None
+        ) as writer:
             courses = run_courses(
                 writer.work(), replace(setting, drained=drained), drain, share, limits.failure_rate,
                 config.retry_failed, tell, meter.note, limits.course_seconds,

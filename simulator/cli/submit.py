@@ -1,0 +1,128 @@
+"""`dyad submit`: send a study to a cluster, with the overrides of `dyad run` and the group `cluster`.
+
+dyad submit cluster=slurm replicates=10            prints the ids of its jobs and returns at once
+dyad submit cluster=slurm --dry-run                prints every submission; needs neither SLURM nor a site's settings
+dyad submit cluster=slurm -m seed=1,2,3 out=runs/sweep
+dyad submit cluster=local                          the same chain in this process
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simulator.cli.output import say, show, show_json
+from simulator.cli.run import each_run, out_below, run_one
+from simulator.errors import UserError
+
+OUR_FLAGS = ("--json", "--quiet", "--dry-run")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; see the module's docstring."""
+    ours = {flag for flag in arguments if flag in OUR_FLAGS}
+    rest = [word for word in arguments if word not in OUR_FLAGS]
+    flags = _config_dir(rest)
+    quiet, dry = "--quiet" in ours, "--dry-run" in ours
+
+    def job(content: Any, sweeping: bool, overrides: list[str]) -> dict[str, Any]:
+        if sweeping and content.get("out"):
+            content = out_below(content)
+        return submit_one(content, overrides, flags, quiet=quiet, dry=dry)
+
+    results = each_run("dyad submit", rest, job)
+    if "--json" in ours:
+        show_json({"runs": results})
+    elif not dry:
+        for result in results:
+            for name, number in result["jobs"]:
+                show(f"{name}: {number}")
+            show(f"run: {result['run']}")
+    return 3 if any(result["stopped_by"] for result in results) else 0
+
+
+def _config_dir(words: Sequence[str]) -> list[str]:
+    for number, word in enumerate(words):
+        if word in ("--config-dir", "-cd") and number + 1 < len(words):
+            return ["--config-dir", str(Path(words[number + 1]).resolve())]
+        if word.startswith("--config-dir="):
+            return ["--config-dir", str(Path(word.partition("=")[2]).resolve())]
+    return []
+
+
+def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: bool, dry: bool) -> dict[str, Any]:
+    """Submit one composed run; returns its folder and the jobs (names and ids)."""
+    from simulator.launching.chain import Submission, chain, split_overrides
+    from simulator.launching.settings import parse_cluster
+    from simulator.launching.slurm import command_of, script_of, submit_jobs
+    from simulator.studies.config import parse_config
+    from simulator.studies.identity import identity_components, identity_of
+    from simulator.studies.plan import make_plan
+    from simulator.studies.running import default_folder
+
+    settings = parse_cluster(content.get("cluster") or {})
+    content = _with_servers(content, settings)
+    config = parse_config({**content, "shards": f"0/{settings.tasks}"})
+    plan = make_plan(config)
+    folder = Path(config.out) if config.out else default_folder(config, identity_of(identity_components(plan)))
+    result: dict[str, Any] = {"run": str(folder), "jobs": [], "stopped_by": None}
+    if settings.kind == "local":
+        return result if dry else _in_process(content, settings.tasks, folder, quiet)
+    parts = list(range(settings.tasks)) if dry else _parts_to_do(plan, folder, settings.tasks, settings.attempt)
+    study, cluster = split_overrides(overrides)
+    jobs = chain(settings, Submission(study, cluster, flags, folder, Path.cwd()), parts)
+    if dry:
+        for job in jobs:
+            show(f"# {job.name}\n$ {shlex.join(command_of(job, script_of(folder, job, settings.attempt), {}))}")
+            show(job.script)
+        return result
+    return result | {"jobs": submit_jobs(jobs, folder, settings.attempt)}
+
+
+def _with_servers(content: Any, settings: Any) -> Any:
+    """The configuration as the jobs will see it: models are where the layout serves them."""
+    purposes = ["model"] if settings.layout == "colocated" else list(settings.servers)
+    for purpose in purposes:
+        holder = content if purpose == "model" else content.get(purpose) or {}
+        if not holder.get("model"):
+            key = "model=NAME" if purpose == "model" else f"model@{purpose}.model=NAME"
+            raise UserError(f"cluster.servers.{purpose}: nothing in the study asks for this model; add {key}")
+        place = {**holder["model"], "url": None, "endpoints": f"endpoints/{purpose}"}
+        content = {**content, purpose: place if purpose == "model" else {**holder, "model": place}}
+    return content
+
+
+def _parts_to_do(plan: Any, folder: Path, tasks: int, attempt: int) -> list[int]:
+    """Make the run's folder, or open it, and find the parts that are not over.
+
+    Raises:
+        UserError: jobs of this run still live.
+    """
+    from simulator.launching.slurm import job_states
+    from simulator.studies.part import Part
+    from simulator.studies.parts import unfinished_parts
+    from simulator.studies.running import open_or_create
+
+    run = open_or_create(plan)
+    living = sorted({row["id"] for row in job_states(folder) or [] if row["lives"]}) if attempt == 0 else []
+    if living:
+        raise UserError(f"{folder}: jobs of this run still live ({', '.join(living)}); wait, or scancel them first")
+    shards = int(run.meta["shards"])
+    try:
+        Part(0, tasks).shards(shards)
+    except ValueError as error:
+        raise UserError(f"cluster.tasks={tasks}: {error}") from None
+    return unfinished_parts(run, plan.index(), shards, tasks)
+
+
+def _in_process(content: Any, tasks: int, folder: Path, quiet: bool) -> dict[str, Any]:
+    """The same chain without a cluster: every part, then the rest."""
+    content = {**content, "out": str(folder)}
+    for number in range(tasks):
+        if not quiet:
+            say(f"part {number} of {tasks}")
+        result = run_one({**content, "shards": f"{number}/{tasks}"}, quiet=True, sweeping=False)
+        if result["stopped_by"]:
+            return {"run": str(folder), "jobs": [], "stopped_by": result["stopped_by"]}
+    result = run_one({**content, "shards": None}, quiet=quiet, sweeping=False)
+    return {"run": str(folder), "jobs": [], "stopped_by": result["stopped_by"]}

@@ -1,0 +1,94 @@
+"""The group `cluster`: where `dyad submit` sends a run, and what it asks for. No part of a run's identity."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from simulator.errors import UserError, nearest
+
+Count = Annotated[int, Field(ge=1)]
+Time = Annotated[str, Field(pattern=r"^(\d+-)?\d+(:\d+){0,2}$")]
+Purpose = Literal["model", "client", "therapist", "coders"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerJobs(_Settings):
+    """Server jobs of one purpose (`model`: all of them), for layout=pooled."""
+
+    serve: Annotated[list[str], Field(min_length=1)]
+    """Overrides of `dyad serve`, for instance model=llama3_3_70b."""
+    jobs: Count = 1
+    """Jobs, each of which serves by itself."""
+    nodes: Count = 1
+    """Nodes of one job; with several, give vLLM's own multi-node arguments in `serve`."""
+    gpus: Annotated[int, Field(ge=0)] = 1
+    """GPUs per node."""
+    cpus: Count = 8
+    memory: str = "64G"
+    time: Time = "24:00:00"
+
+
+class ClusterSettings(_Settings):
+    """What `conf/cluster/*.yaml` holds."""
+
+    kind: Literal["local", "slurm"] = "local"
+    layout: Literal["plain", "colocated", "pooled"] = "plain"
+    tasks: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Parts of the run, one array task each."""
+    at_once: Count | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    time: Time = "04:00:00"
+    cpus: Count = 2
+    memory: str = "4G"
+    gpus: Annotated[int, Field(ge=0)] = 0
+    signal_seconds: Count = 120
+    """So many seconds before its time is up a task drains and queues again."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often the merge job sends parts that were lost again."""
+    attempt: Annotated[int, Field(ge=0)] = 0
+    """Which attempt this is; the merge job counts."""
+    wait_seconds: Count = 3600
+    setup: list[str] = []
+    directives: list[str] = []
+    templates: str | None = None
+    variables: dict[str, Any] = {}
+    serve: list[str] = []
+    servers: dict[Purpose, ServerJobs] = {}
+    then: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], str] = {}
+    dyad: str = "dyad"
+
+    @model_validator(mode="after")
+    def _layout_has_servers(self) -> Self:
+        if (self.layout == "colocated") != bool(self.serve):
+            raise ValueError("serve: it goes with layout=colocated, which needs it: cluster.serve=[model=NAME]")
+        if (self.layout == "pooled") != bool(self.servers):
+            raise ValueError("servers: it goes with layout=pooled, which needs it: {model: {serve: [model=NAME]}}")
+        return self
+
+
+def parse_cluster(content: Mapping[str, Any]) -> ClusterSettings:
+    """Check the group `cluster`.
+
+    Raises:
+        UserError: the first mistake, in one line.
+    """
+    try:
+        return ClusterSettings.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(["cluster", *(str(part) for part in problem["loc"])])
+        if problem["type"] == "extra_forbidden":
+            raise UserError(
+                f"{place}: unknown key{nearest(str(problem['loc'][-1]), ClusterSettings.model_fields)}"
+            ) from None
+        if problem["type"] == "value_error":
+            raise UserError(f"{place}.{str(problem['msg']).removeprefix('Value error, ')}") from None
+        message = str(problem["msg"])
+        raise UserError(f"{place}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"[:300]) from None

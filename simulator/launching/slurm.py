@@ -1,0 +1,121 @@
+"""What is asked of SLURM: `sbatch` for each job of a chain, `squeue` for what lives, `sacct` where there is one.
+
+The ids of a run's jobs lie in `RUN/slurm/jobs.json`, so that anyone with the folder can ask for them.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import UserError
+from simulator.launching.chain import Job
+from simulator.store.runs import write_atomically
+
+_SECONDS = 120
+
+
+def submit_jobs(jobs: Sequence[Job], run: Path, attempt: int) -> list[tuple[str, str]]:
+    """Submit a chain; returns names and job ids. Where one is refused, those before it are cancelled.
+
+    Raises:
+        UserError: there is no SLURM here, or it refuses a job.
+    """
+    if shutil.which("sbatch") is None:
+        raise UserError(
+            "cluster=slurm: no sbatch on this machine; go to a login node, or use --dry-run or cluster=local"
+        )
+    folder = run / "slurm"
+    folder.mkdir(parents=True, exist_ok=True)
+    ids: dict[str, str] = {}
+    for job in jobs:
+        script = script_of(run, job, attempt)
+        script.write_text(job.script)
+        words = command_of(job, script, ids)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        if done.returncode:
+            if ids:
+                subprocess.run(["scancel", *ids.values()], capture_output=True, timeout=_SECONDS, check=False)
+            said = " ".join(done.stderr.replace("sbatch: error:", "").split())
+            raise UserError(f"SLURM refused the job '{job.name}' ({said}); nothing was submitted; script: {script}")
+        ids[job.name] = done.stdout.strip().partition(";")[0]
+    known = [*read_jobs(run), *({"name": name, "id": number, "attempt": attempt} for name, number in ids.items())]
+    write_atomically(folder / "jobs.json", json.dumps(known, indent=1).encode())
+    return list(ids.items())
+
+
+def script_of(run: Path, job: Job, attempt: int) -> Path:
+    """Where a job's script is kept."""
+    return run / "slurm" / (f"{job.name}.sbatch" if attempt == 0 else f"{job.name}.{attempt}.sbatch")
+
+
+def command_of(job: Job, script: Path, ids: dict[str, str]) -> list[str]:
+    """The command that submits a job; a job that is not submitted yet stands as `<name>`."""
+    words = ["sbatch", "--parsable"]
+    if job.after:
+        words.append(f"--dependency={job.how}:{':'.join(ids.get(name, f'<{name}>') for name in job.after)}")
+    return [*words, str(script)]
+
+
+def read_jobs(run: Path) -> list[dict[str, Any]]:
+    """The jobs that were submitted for a run: name, id and attempt; none where it was never submitted."""
+    try:
+        return list(json.loads((run / "slurm" / "jobs.json").read_text()))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run}/slurm/jobs.json cannot be read ({error}); remove it to forget the run's jobs") from None
+
+
+def job_states(run: Path) -> list[dict[str, Any]] | None:
+    """The run's jobs with their tasks and states; None where SLURM cannot be asked.
+
+    A job that `squeue` does not know any more has the state that `sacct` tells, or `over` where it tells none.
+    """
+    jobs = read_jobs(run)
+    if not jobs or shutil.which("squeue") is None:
+        return [] if not jobs else None
+    living = _living([job["id"] for job in jobs])
+    if living is None:
+        return None
+    gone = [job["id"] for job in jobs if job["id"] not in living]
+    accounted = _accounted(gone)
+    rows = []
+    for job in jobs:
+        for task, state in living.get(job["id"]) or [("", accounted.get(job["id"], "over"))]:
+            rows.append({**job, "task": task, "state": state, "lives": job["id"] in living})
+    return rows
+
+
+def _living(ids: Sequence[str]) -> dict[str, list[tuple[str, str]]] | None:
+    words = ["squeue", "--noheader", "--array", "--format=%F|%K|%T|%r|%N", "--me"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    if done.returncode:
+        return None
+    found: dict[str, list[tuple[str, str]]] = {}
+    for line in done.stdout.splitlines():
+        number, task, state, reason, node = (*line.split("|"), "", "", "", "")[:5]
+        if number in ids:
+            why = node or (f"({reason})" if reason != "None" else "")
+            found.setdefault(number, []).append(("" if task == "N/A" else task, f"{state} {why}".strip()))
+    return found
+
+
+def _accounted(ids: Sequence[str]) -> dict[str, str]:
+    if not ids or shutil.which("sacct") is None:
+        return {}
+    words = ["sacct", "--noheader", "--allocations", "--parsable2", "--format=JobID,State", f"--jobs={','.join(ids)}"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return {}
+    found: dict[str, set[str]] = {}
+    for line in done.stdout.splitlines():
+        number, _, state = line.partition("|")
+        found.setdefault(number.partition("_")[0], set()).add(state)
+    return {number: ", ".join(sorted(states)) for number, states in found.items()}

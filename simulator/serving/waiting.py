@@ -1,0 +1,44 @@
+"""Waiting until a model server answers, before anything that needs it is begun."""
+
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from simulator.errors import UserError
+from simulator.models.endpoints import read_endpoints
+
+_LOOK_EVERY_SECONDS = 2.0
+
+
+def wait_for_server(place: Path, seconds: float) -> str:
+    """The address of the first server of an endpoint file, or of a folder of them, that answers.
+
+    Raises:
+        UserError: none does in time.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        said = f"{place} is not there"
+        if place.exists():
+            try:
+                addresses = read_endpoints(place)
+                said = f"{place} names no server" if not addresses else f"{', '.join(addresses)} does not answer"
+            except UserError as error:
+                addresses, said = [], str(error)
+            for address in addresses:
+                if _answers(address):
+                    return address
+        if time.monotonic() >= until:
+            raise UserError(f"no model server after {seconds:g} s: {said}; look at the logs of the server jobs")
+        time.sleep(min(_LOOK_EVERY_SECONDS, max(0.05, until - time.monotonic())))
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/models", timeout=5) as reply:
+            return bool(reply.status < 500)
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,157 @@
+"""A real SLURM of two nodes on this machine: one slurmctld, two slurmd on ports of their own, and a munged.
+
+Everything lies in one folder and is ended by `stop`. It needs root, as slurmd does, and Debian's `slurm-wlm` and
+`munge`.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol")
+
+CONF = """\
+ClusterName=dyad
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
+CredType=cred/munge
+SlurmctldPort={port}
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.%n.log
+SlurmdSpoolDir={folder}/spool.%n
+StateSaveLocation={folder}/state
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+KillWait=5
+MinJobAge=600
+SlurmdTimeout=60
+UnkillableStepTimeout=10
+RebootProgram=/bin/true
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={port1} CPUs=2 RealMemory=1000 State=UNKNOWN
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={port2} CPUs=2 RealMemory=1000 State=UNKNOWN
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=60 State=UP
+"""
+
+
+def why_not() -> str | None:
+    """Why there can be no SLURM here, or None."""
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if missing:
+        return f"{', '.join(missing)} is missing; apt-get install slurm-wlm munge"
+    return None if os.geteuid() == 0 else "slurmd needs root"
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+class Cluster:
+    """A running cluster; `environment` is what its commands need."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        ports = _free_ports(3)
+        conf = folder / "slurm.conf"
+        conf.write_text(
+            CONF.format(
+                folder=folder, host=socket.gethostname().split(".")[0], port=ports[0], port1=ports[1], port2=ports[2]
+            )
+        )
+        for name in ("munge", "state", "spool.n1", "spool.n2"):
+            (folder / name).mkdir()
+        key = folder / "munge" / "key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o400)
+        self.environment = {**os.environ, "SLURM_CONF": str(conf)}
+        own = folder / "munge"
+        places = {"key": key, "socket": own / "socket", "pid": own / "pid", "log": own / "log", "seed": own / "seed"}
+        options = [f"--{name}{'' if name == 'socket' else '-file'}={path}" for name, path in places.items()]
+        self._start("munged", "--foreground", "--force", *options)
+        self.until(lambda: (folder / "munge" / "socket").exists(), 20, "munged")
+        self._start("slurmctld", "-D", "-i")
+        for node in ("n1", "n2"):
+            self._start("slurmd", "-D", "-N", node)
+        self.until(lambda: self.run("sinfo", "--noheader", "--format=%D %t").split() == ["2", "idle"], 60, "the nodes")
+
+    def _start(self, *words: str) -> None:
+        log = (self.folder / f"{words[0]}.{len(self.processes)}.out").open("wb")
+        self.processes.append(
+            subprocess.Popen(words, env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        )
+
+    def run(self, *words: str) -> str:
+        """A command's stdout, whatever its exit status."""
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=60)
+        return done.stdout.strip()
+
+    def until(self, holds, seconds: float, what: str) -> None:
+        """Look until something holds; an error names what did not, and what SLURM says."""
+        end = time.monotonic() + seconds
+        looking = _Pause()
+        while not holds():
+            if time.monotonic() > end:
+                queue = self.run("squeue", "--array") if self.processes else ""
+                logs = "\n".join(path.read_text(errors="replace")[-1500:] for path in self.folder.glob("*.log"))
+                raise AssertionError(f"{what}: not within {seconds:g} s\n{queue}\n{logs}")
+            looking.once()
+
+    def stop(self) -> None:
+        """Cancel every job and end every process of ours."""
+        with contextlib.suppress(Exception):
+            self.run("scancel", "--user=root", "--signal=KILL", "--full")
+            self.run("scancel", "--user=root")
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(15)
+
+
+class _Pause:
+    """A short pause between two looks at something that only SLURM can say."""
+
+    def __init__(self) -> None:
+        import threading
+
+        self._never = threading.Event()
+
+    def once(self) -> None:
+        self._never.wait(0.2)
+
+
+@contextlib.contextmanager
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """A cluster for as long as the block lasts."""
+    one = Cluster(folder)
+    try:
+        yield one
+    finally:
+        one.stop()
