@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "how far a run is, and whether its journal is sound",
     "snapshot": "tables of what a run holds by now, while it goes on",
     "report": "write report.html, or print its figures",
+    "compare": "runs side by side, with paired differences",
     "import": "bring human transcripts into the same tables",
     "export": "write a run for other tools: chat JSONL, Hugging Face, Inspect, CSV",
     "code": "apply coders to a stored or imported run",

@@ -77,7 +77,7 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
     run = shlex.quote(str(submission.run))
     line = " ".join([settings.dyad, "run", *map(shlex.quote, [*words, f"out={submission.run}"])])
     again = [*submission.flags, *submission.overrides, *submission.cluster_overrides, f"out={submission.run}",
-             f"cluster.attempt={settings.attempt + 1}"]  # fmt: skip
+             f"++cluster.attempt={settings.attempt + 1}"]  # fmt: skip
     shared: dict[str, Any] = {
         **settings.model_dump(exclude={"servers", "then", "serve", "variables"}),
         "run": run,

@@ -1,0 +1,92 @@
+"""Runs side by side: differences of every measure between runs, paired on personas where the runs share them.
+
+A pure function of the runs' folders. Runs are named by their folders, so that the same runs elsewhere compare alike.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.errors import UserError
+from simulator.store.runs import RunFolder, open_run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TABLES = ("courses", "personas", "turns", "codings", "scores")
+
+
+def compare(folders: Sequence[Path]) -> dict[str, Any]:
+    """What the runs are, and their contrasts (first run minus second).
+
+    Returns:
+        `runs`: name, identity, origin and counts of each, and the keys in which the designs `differ`; `contrasts`: one
+        part per coder, `coder` None for questionnaires, each with `rows` as in a summary.
+
+    Raises:
+        UserError: fewer than two runs, two of one name, or a run without tables.
+    """
+    from simulator.analysis.behaviours import coders_of, judgments_of
+    from simulator.analysis.contrasts import contrasts
+    from simulator.analysis.estimands import scopes_of
+    from simulator.analysis.questionnaires import score_contrasts
+    from simulator.studies.identity import difference
+
+    runs = [open_run(folder) for folder in folders]
+    names = _names(folders)
+    tables = [_tables(run, name) for run, name in zip(runs, names, strict=True)]
+    courses, personas, turns, codings, scores = (_joined([each[table] for each in tables]) for table in TABLES)
+    scopes = scopes_of(courses, personas.unique("persona_id", keep="first", maintain_order=True))
+    parts: list[dict[str, Any]] = []
+    for coder in coders_of(turns, codings):
+        found = contrasts(judgments_of(turns, courses, codings, coder), scopes, by="stratum")
+        parts.append({"coder": coder, "rows": [row.to_dict() | {"by": "run"} for row in found]})
+    rows = score_contrasts(scores, courses, scopes, "stratum")
+    parts.append({"coder": None, "rows": [row | {"by": "run"} for row in rows]})
+    first = runs[0].meta.get("components", {})
+    return {
+        "runs": [
+            {
+                "run": name,
+                "identity": run.identity,
+                "origin": run.meta.get("origin"),
+                "courses": len(each["courses"]),
+                "personas": each["courses"]["persona_id"].n_unique(),
+                "differs": difference(first, run.meta.get("components", {})) or None,
+            }
+            for run, name, each in zip(runs, names, tables, strict=True)
+        ],
+        "contrasts": parts,
+    }
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    names = [folder.resolve().name for folder in folders]
+    if len(names) < 2:
+        raise UserError("dyad compare: name two runs or more")
+    if len(set(names)) < len(names):
+        raise UserError(f"dyad compare: two runs have the same folder name ({', '.join(names)}); rename one")
+    return names
+
+
+def _tables(run: RunFolder, name: str) -> dict[str, "pl.DataFrame"]:
+    """A run's tables, its courses told apart from another run's, with the run where a human set has its stratum."""
+    import polars as pl
+
+    from simulator.analysis.summary import read_table
+
+    found = {table: read_table(run, table) for table in TABLES}
+    if not len(found["courses"]):
+        raise UserError(f"{run.path} has no tables yet; let it end (dyad status {run.path})")
+    for table in ("courses", "turns", "codings", "scores"):
+        found[table] = found[table].with_columns(
+            pl.concat_str(pl.lit(f"{name}:"), pl.col("course_id").cast(pl.String)).alias("course_id")
+        )
+    found["courses"] = found["courses"].with_columns(pl.lit(name).alias("stratum"))
+    return found
+
+
+def _joined(frames: Sequence["pl.DataFrame"]) -> "pl.DataFrame":
+    import polars as pl
+
+    return pl.concat(frames, how="vertical_relaxed")
