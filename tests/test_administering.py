@@ -49,7 +49,7 @@ def _bodies(server: Mock) -> list[str]:
 
 
 def _lines(run: Path) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in run.glob("administered/*.jsonl"))
+    return sum(path.read_bytes().count(b"\n") for path in run.glob("administered/*/*.jsonl"))
 
 
 def test_killed_in_the_middle_it_asks_nothing_twice_and_ends_with_the_same_bytes(rated: Path, tmp_path: Path) -> None:

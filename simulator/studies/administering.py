@@ -4,19 +4,18 @@ Each item is asked by itself behind one shared prefix (framing and transcript). 
 awaited before its siblings are sent, so that the server finds the prefix in its cache. Order of items and of options
 follow from the seed.
 
-Answers are appended to `administered/<name>.<n>.jsonl` in the run's folder, one line each, as they come; a file belongs
-to one process. The same command goes on from there and asks nothing that was answered: an answer's key is made of all
-that can change it (transcript, instrument, item, form, respondent, persona, prompts, model, seed). When all is answered
-the tables are written from the kept answers in the order of the sessions; interruptions leave no trace in them.
+Answers are kept in `administered/<name>/` of the run's folder as they come (`AnswerLog`). The same command goes on from
+there and asks nothing that was answered: an answer's key is made of all that can change it (transcript, instrument,
+item, form, respondent, persona, prompts, model, seed). When all is answered the tables are written from the kept
+answers, in the order of the sessions.
 """
 
 import asyncio
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,6 +31,7 @@ from simulator.records.fingerprints import fingerprint
 from simulator.records.journal_records import Administration, Answer
 from simulator.records.seeds import session_key, turn_seed
 from simulator.records.text import transcript_fingerprint
+from simulator.store.answers import AnswerLog
 from simulator.store.compaction import answer_rows, score_rows
 from simulator.store.parquet import TableWriter
 from simulator.store.reading import read_table
@@ -76,49 +76,6 @@ class Tally:
     cached_tokens: int = 0
 
 
-class _Line(msgspec.Struct):
-    key: str
-    answer: Answer
-
-
-@dataclass(slots=True)
-class _Kept:
-    """Answers by key, and the file to which this process adds."""
-
-    folder: Path
-    name: str
-    answers: dict[str, Answer] = field(default_factory=dict)
-    file: int | None = None
-
-    def read(self) -> None:
-        """Take in what earlier processes wrote; a torn last line is an answer that was not kept."""
-        for path in sorted(self.folder.glob(f"{self.name}.*.jsonl")):
-            for line in path.read_bytes().split(b"\n"):
-                try:
-                    kept = msgspec.json.decode(line, type=_Line)
-                except msgspec.DecodeError:
-                    continue
-                self.answers.setdefault(kept.key, kept.answer)
-
-    def add(self, key: str, answer: Answer) -> None:
-        if self.file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            number = len(list(self.folder.glob(f"{self.name}.*.jsonl")))
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-            while self.file is None:
-                try:
-                    self.file = os.open(self.folder / f"{self.name}.{number:04d}.jsonl", flags, 0o644)
-                except FileExistsError:
-                    number += 1
-        os.write(self.file, msgspec.json.encode(_Line(key, answer)) + b"\n")
-        self.answers[key] = answer
-
-    def close(self) -> None:
-        if self.file is not None:
-            os.close(self.file)
-            self.file = None
-
-
 def administer_run(folder: Path, asked: Afterwards) -> Tally:
     """Have every session of a run or an import rated, and write what was answered into its tables.
 
@@ -129,15 +86,12 @@ def administer_run(folder: Path, asked: Afterwards) -> Tally:
     run = open_run(folder)
     days = _days(folder)
     _check(asked, days)
-    kept = _Kept(run.path / "administered", asked.name)
-    kept.read()
     tally = Tally()
-    try:
-        asyncio.run(_ask_all(folder, asked, kept, tally))
-    except SessionError as error:
-        raise UserError(f"dyad administer: {error}; what was answered is kept, the same command goes on") from None
-    finally:
-        kept.close()
+    with AnswerLog(run.path / "administered" / asked.name) as kept:
+        try:
+            asyncio.run(_ask_all(folder, asked, kept, tally))
+        except SessionError as error:
+            raise UserError(f"dyad administer: {error}; what was answered is kept, the same command goes on") from None
     with (
         TableWriter(run.dataset, "administrations", f"administered-{asked.name}") as answers,
         TableWriter(run.dataset, "scores", f"administered-{asked.name}") as scores,
@@ -145,7 +99,7 @@ def administer_run(folder: Path, asked: Afterwards) -> Tally:
         for recorded in recorded_sessions(folder):
             tally.sessions += 1
             for given in asked.given:
-                filled = _filled(asked, given, recorded, days, kept.answers)
+                filled = _filled(asked, given, recorded, days, kept.known)
                 answers.extend(answer_rows(filled))
                 scores.extend(score_rows(filled, given.instrument))
                 tally.answers += len(filled.answers)
@@ -176,7 +130,7 @@ def places_of(asked: Afterwards, recorded: Recorded) -> list[tuple[Given, Item, 
     return sorted(places, key=lambda place: place[2])
 
 
-async def _ask_all(folder: Path, asked: Afterwards, kept: _Kept, tally: Tally) -> None:
+async def _ask_all(folder: Path, asked: Afterwards, kept: AnswerLog, tally: Tally) -> None:
     clients = ModelClients()
     try:
         client = clients.get(asked.model, "model")
@@ -199,7 +153,7 @@ async def _ask_all(folder: Path, asked: Afterwards, kept: _Kept, tally: Tally) -
 
 
 async def _ask_session(
-    asked: Afterwards, recorded: Recorded, model: SeatedModelClient, kept: _Kept, tally: Tally
+    asked: Afterwards, recorded: Recorded, model: SeatedModelClient, kept: AnswerLog, tally: Tally
 ) -> None:
     lead, shared = lead_of(asked, recorded), _shared_key(asked, recorded)
     person: Literal["first", "third"] = "third" if asked.respondent == "observer" else "first"
@@ -211,10 +165,10 @@ async def _ask_session(
             person=person, order="shuffled",
         )  # fmt: skip
         answer.seed = seed
-        kept.add(_key(shared, place), answer)
+        kept.put(_key(shared, place), msgspec.to_builtins(answer))
         tally.asked += 1
 
-    waiting = [place for place in places_of(asked, recorded) if _key(shared, place) not in kept.answers]
+    waiting = [place for place in places_of(asked, recorded) if _key(shared, place) not in kept.known]
     if waiting:
         await one(waiting[0])  # the prefix has to be in the server's cache before the others are sent
         await asyncio.gather(*map(one, waiting[1:]))
@@ -238,10 +192,14 @@ def _key(shared: str, place: tuple[Given, Item, int]) -> str:
 
 def _filled(
     asked: Afterwards, given: Given, recorded: Recorded, days: Mapping[tuple[str, int], float],
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, Any],
 ) -> Administration:  # fmt: skip
     shared = _shared_key(asked, recorded)
-    found = {place[1].id: answers[_key(shared, place)] for place in places_of(asked, recorded) if place[0] is given}
+    found = {
+        place[1].id: msgspec.convert(answers[_key(shared, place)], Answer)
+        for place in places_of(asked, recorded)
+        if place[0] is given
+    }
     course = str(recorded.course["course_id"])
     return Administration(
         course, recorded.session, f"afterwards ({asked.name})", given.instrument.name, given.instrument.version,
