@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from simulator.codebooks import Code, list_codebooks, load_codebook
+from simulator.codebooks import Code, exploratory, list_codebooks, load_codebook
 from simulator.coding.measured import measured
 from simulator.errors import UserError, nearest
 from simulator.records.text import transcript_fingerprint
@@ -129,6 +129,7 @@ class AgreementTable:
             },
             "labels": [row.to_dict() for row in self.rows],
             "confusion": self.confusion,
+            "exploratory": exploratory(self.codebook, self.code),
             "people": self.people,
             "expert_data": self.expert_data,
             "expert_figures": self.expert_figures,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from simulator.analysis.estimands import Scope
 from simulator.analysis.judgments import Behaviour, Judgments
+from simulator.codebooks import exploratory
 from simulator.statistics.intervals import Interval
 from simulator.statistics.means import clustered
 from simulator.statistics.shares import (
@@ -75,10 +76,11 @@ class Frequency:
         }
 
 
-def behaviour_dict(behaviour: Behaviour) -> dict[str, str]:
-    """The identifying fields of a behaviour, as they stand in every row."""
+def behaviour_dict(behaviour: Behaviour) -> dict[str, Any]:
+    """The identifying fields of a behaviour, as they stand in every row, and whether its code is exploratory."""
     return {
         "codebook": behaviour.codebook, "role": behaviour.role, "code": behaviour.code, "behaviour": behaviour.name,
+        "exploratory": exploratory(behaviour.codebook, behaviour.code),
     }  # fmt: skip
 
 

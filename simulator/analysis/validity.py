@@ -1,215 +1,205 @@
-"""A trained coder on coded sessions that it was not trained on: agreement, calibration and baselines, task by task.
+"""A coder against people's codes on sessions that it was not made from: figures task by task.
 
-Sessions that the coder has seen in training are left out and counted: by the hash of their transcript, or because half
-of their longer texts stand in the training set. Intervals resample whole groups (videos, posts).
+Any coder can be validated. Of a trained one the sessions that it has seen in training are left out and counted: by the
+hash of their transcript, because half of their longer texts stand in the training set, or because they belong to a
+group (a video, a post) that does. Units are compared only where both sides judged the same text: a coder that parts
+turns otherwise than the data is refused. What the coder left missing is counted by reason and enters nothing else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.codebooks import list_codebooks, load_codebook
+from simulator.analysis.validity_figures import Coded, figures
+from simulator.codebooks import exploratory
+from simulator.coding.base import Coder
 from simulator.coding.people import people
+from simulator.coding.rules import PATTERNS, RuleCoder
 from simulator.coding.trained.coder import TrainedCoder
 from simulator.coding.trained.examples import CodedSession, Examples, Task
-from simulator.coding.trained.files import text_hashes
-from simulator.coding.trained.model import Prediction, TaskModel
+from simulator.coding.trained.files import group_hash, text_hashes
+from simulator.coding.trained.folds import fold_of_turns
+from simulator.coding.trained.length import by_length, fit_length
 from simulator.coding.trained.turns import lay_out
 from simulator.errors import UserError, nearest
-from simulator.statistics import agreement as stats
-from simulator.statistics.calibration import area_under_curve, calibration_counts, expected_calibration_error
-from simulator.statistics.intervals import Interval
+from simulator.records.text import count_words
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_RESAMPLES = 2000
 _SEEN_SHARE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """The units of one task: what people coded (`meant`) and the coder (`given`), as places in the task's values, with
-    the probabilities of every value and the group of each unit."""
+def seen_in_training(coder: TrainedCoder, session: CodedSession, data: str) -> bool:
+    """Whether a session, half of its longer texts or its group stands in the coder's training set.
 
-    task: Task
-    meant: Ints
-    given: Ints
-    probabilities: Array
-    length_only: Ints
-    groups: npt.NDArray[np.str_]
-    strata: npt.NDArray[np.str_]
-
-
-def seen_in_training(coder: TrainedCoder, session: CodedSession) -> bool:
-    """Whether a session, or half of its longer texts, stands in the coder's training set."""
-    if session.fingerprint in coder.training_sessions:
+    Args:
+        data: the data set's name; groups are compared within one set only.
+    """
+    training = coder.training
+    if session.fingerprint in training.sessions or group_hash(data, session.group) in training.groups:
         return True
     hashes = text_hashes([turn.text for turn in session.turns])
-    return len(hashes) > 2 and float(np.isin(hashes, coder.training_texts).mean()) >= _SEEN_SHARE
+    return len(hashes) > 2 and float(np.isin(hashes, training.texts).mean()) >= _SEEN_SHARE
 
 
-def validate(coder: TrainedCoder, examples: Examples, resamples: int = _RESAMPLES) -> dict[str, dict[str, Any]]:
+def validate(coder: Coder, examples: Examples, resamples: int = 2000) -> dict[str, dict[str, Any]]:
     """One dictionary per task that both the coder and the data have; see `docs/coders.md` for its keys.
 
     Raises:
-        UserError: no task in common, other values, or no session that the coder has not seen.
+        UserError: no task in common, other values, other units, or no session that the coder has not seen.
     """
-    tasks = _common(coder, examples)
-    seen = np.array([seen_in_training(coder, session) for session in examples.sessions], dtype=np.bool_)
+    seen = np.zeros(len(examples.sessions), dtype=np.bool_)
+    if isinstance(coder, TrainedCoder):
+        seen[:] = [seen_in_training(coder, session, examples.name) for session in examples.sessions]
     if seen.all():
         raise UserError(
             f"{examples.source}: the coder was trained on all {len(seen)} sessions; validate it on others, "
             f"or on folds with `dyad bench coders`"
         )
     fresh = examples.subset(~seen)
-    turns = lay_out(session.turns for session in fresh.sessions)
-    predictions = coder.predict(turns)
-    groups = fresh.groups()
-    strata = np.array([session.stratum or "" for session in fresh.sessions for _ in session.turns], dtype=np.str_)
     found = {}
-    for learnt, task in tasks:
-        units = _units(learnt, task, fresh, predictions[learnt.task.name], groups, strata)
+    for task, units, missing in _coded(coder, fresh):
         found[task.name] = {
-            **_report(units, fresh.group, resamples),
+            **figures(units, fresh.group, resamples),
             "coder": coder.name,
             "coder_fingerprint": coder.fingerprint,
-            "calibration": learnt.calibration.method,
             "data": examples.source_hash,
             "sessions": len(fresh.sessions),
             "sessions_left_out": int(seen.sum()),
-            "exploratory": _exploratory(task),
+            "missing": missing,
+            "exploratory": exploratory(task.codebook, task.code),
             **people(task.codebook, task.code).to_dict(),
         }
     return found
 
 
-def _common(coder: TrainedCoder, examples: Examples) -> list[tuple[TaskModel, Task]]:
-    """The tasks of both sides. Raises: UserError."""
-    known = {learnt.task.name: learnt for learnt in coder.tasks}
-    shared = [(known[task.name], task) for task in examples.tasks if task.name in known]
-    if not shared:
-        name = examples.tasks[0].name if examples.tasks else "no codes"
-        raise UserError(f"{examples.source}: no task of the coder; it has {name}{nearest(name, known)}")
-    for learnt, task in shared:
-        if learnt.task.code != task.code or learnt.task.role != task.role:
-            raise UserError(
-                f"{examples.source}: '{task.name}' is {task.code} there and {learnt.task.code} in the coder"
-            )
-        other = sorted(set(task.values) - set(learnt.task.values))
-        if other:
-            raise UserError(
-                f"{examples.source}: {task.code}: the coder does not know the value '{other[0]}'"
-                f"{nearest(other[0], learnt.task.values)}"
-            )
-    return shared
-
-
-def _units(
-    learnt: TaskModel, task: Task, examples: Examples, prediction: Prediction,
-    groups: npt.NDArray[np.str_], strata: npt.NDArray[np.str_],
-) -> Coded:  # fmt: skip
-    place = np.array([learnt.task.values.index(value) for value in task.values] or [0], np.int64)
-    values = examples.values(task)[prediction.rows]
-    coded = values >= 0
-    if not coded.any():
-        raise UserError(f"{examples.source}: {task.code}: no unit is coded in the sessions that the coder has not seen")
-    rows = prediction.rows[coded]
-    return Coded(
-        learnt.task,
-        place[values[coded]],
-        prediction.values[coded],
-        prediction.probabilities[coded].astype(np.float64),
-        prediction.length_only[coded],
-        groups[rows],
-        strata[rows],
-    )
-
-
-def _report(units: Coded, cluster: str, resamples: int) -> dict[str, Any]:
-    task, labels = units.task, range(len(units.task.values))
-    matrices, _ = stats.cluster_confusions(units.meant, units.given, labels, units.groups)
-    chosen = units.probabilities[np.arange(len(units.given)), units.given]
-    bins = calibration_counts(units.given == units.meant, chosen, units.groups)
-    statistics = _coefficients(task)
-    drawn = stats.bootstrap_matrices(matrices, resamples, seed=0)
-    intervals = {
-        name: stats.bootstrap_interval(matrices, statistic, cluster=cluster, drawn=drawn)
-        for name, statistic in statistics.items()
-    }
-    intervals["ece"] = _interval_of_ece(bins, cluster, resamples)
-    total = matrices.sum(axis=0)
-    length, _ = stats.cluster_confusions(units.meant, units.length_only, labels, units.groups)
-    return {
-        **{name: interval.estimate for name, interval in intervals.items()},
-        "intervals": {name: interval.to_dict() for name, interval in intervals.items()},
-        "baselines": {
-            "majority": {name: float(f(stats.majority_baseline(total))) for name, f in statistics.items()},
-            "length_only": {name: float(f(length.sum(axis=0))) for name, f in statistics.items()},
-        },
-        "codes": _rows(units, total),
-        "confusion": total.astype(int).tolist(),
-        "strata": {
-            name: {key: float(f(_confusion(units, name))) for key, f in statistics.items()}
-            for name in sorted(set(units.strata.tolist()))
-            if name
-        },
-        "units": len(units.meant),
-        "clusters": len(matrices),
-    }  # fmt: skip
-
-
-def _coefficients(task: Task) -> dict[str, stats.Statistic]:
-    metric: stats.Metric = "ordinal" if task.ordinal else "nominal"
-    found: dict[str, stats.Statistic] = {
-        "macro_f1": stats.macro_f1,
-        "kappa": stats.cohen_kappa,
-        "alpha": lambda matrix: stats.alpha_from_confusion(matrix, metric),
-        "ac1": stats.gwet_ac1,
-        "accuracy": stats.observed_agreement,
-    }
-    if task.ordinal:
-        found["weighted_kappa"] = lambda matrix: stats.cohen_kappa(matrix, "quadratic")
+def _coded(coder: Coder, examples: Examples) -> list[tuple[Task, Coded, dict[str, int]]]:
+    """By task: the units that both sides judged, and what the coder left missing, by reason."""
+    given = _judged(coder, examples)
+    others = {"rules": _judged(RuleCoder(coder.codebook), examples)} if _has_rules(coder) else {}
+    groups, lengths = examples.groups(), [len(session.turns) for session in examples.sessions]
+    sessions = np.repeat(np.arange(len(lengths)), lengths)
+    strata = np.repeat(np.array([session.stratum or "" for session in examples.sessions], dtype=np.str_), lengths)
+    found = []
+    for task in examples.tasks:
+        key = (task.role, task.code)
+        if key not in given:
+            continue
+        said = given[key]
+        meant = examples.values(task)
+        _check_values(coder, examples, task, said)
+        values = _places(task, said)
+        both = (meant >= 0) & (values >= 0)
+        if not both.any():
+            raise UserError(f"{examples.source}: {task.code}: no unit has both people's code and the coder's")
+        missing = Counter(str(entry[1] if entry else "not judged") for row, entry in enumerate(said)
+                          if meant[row] >= 0 and values[row] < 0)  # fmt: skip
+        baselines = {"length_only": _length_only(examples, task, both)}
+        for name, judged in others.items():
+            if key in judged:
+                baselines[name] = _places(task, judged[key])[both]
+        chances = _probabilities(coder, examples, task, said)[both]
+        units = Coded(task, meant[both], values[both], chances, groups[both], sessions[both], strata[both], baselines)
+        found.append((task, units, dict(missing)))
+    if not found:
+        known = sorted(f"{code} of the {role}" for role, code in given)
+        raise UserError(
+            f"{examples.source}: no code in common with the coder; the file has "
+            f"{', '.join(task.code for task in examples.tasks) or 'none'}, the coder {', '.join(known) or 'none'}"
+        )
     return found
 
 
-def _interval_of_ece(bins: Array, cluster: str, resamples: int) -> Interval:
-    drawn = stats.bootstrap_matrices(bins, resamples, seed=0)
-    interval = stats.bootstrap_interval(bins, expected_calibration_error, cluster=cluster, drawn=drawn)
-    units = int(bins[..., 0].sum())
-    return Interval(**{name: getattr(interval, name) for name in Interval.__slots__} | {"units": units})
+Said = list[tuple[str | None, str | None, float | None] | None]
 
 
-def _confusion(units: Coded, stratum: str) -> Array:
-    here = units.strata == stratum
-    return stats.confusion(units.meant[here], units.given[here], range(len(units.task.values)))
+def _judged(coder: Coder, examples: Examples) -> dict[tuple[str, str], Said]:
+    """By role and code: value, reason and probability for every turn, sessions end to end; None where not judged.
+
+    Raises:
+        UserError: judgments of other stretches than whole turns.
+    """
+    many = coder.code_sessions if isinstance(coder, TrainedCoder) else None
+    sessions = [session.turns for session in examples.sessions]
+    coded = many(sessions) if many else [coder.code_session(turns) for turns in sessions]
+    total = sum(len(turns) for turns in sessions)
+    found: dict[tuple[str, str], Said] = {}
+    start = 0
+    for turns, judgments in zip(sessions, coded, strict=True):
+        place = {turn.turn: index for index, turn in enumerate(turns)}
+        for judgment in judgments:
+            if judgment.turn is None:
+                continue
+            index = place[judgment.turn]
+            if (judgment.start or 0, judgment.end) not in ((0, len(turns[index].text)), (0, None)):
+                raise UserError(
+                    f"{examples.source}: the coder judges parts of turns where people judged whole ones: the texts "
+                    f"differ, so there is no agreement to state; give the coder units=turn"
+                )
+            said = found.setdefault((judgment.role, judgment.code), [None] * total)
+            said[start + index] = (judgment.value, judgment.missing_reason, judgment.probability)
+        start += len(turns)
+    return found
 
 
-def _rows(units: Coded, total: Array) -> list[dict[str, Any]]:
-    precision, recall, f1 = stats.label_scores(total)
-    meant, given = stats.base_rates(total)
-    return [
-        {
-            "code": value,
-            "precision": float(precision[place]),
-            "recall": float(recall[place]),
-            "f1": float(f1[place]),
-            "auc": area_under_curve(units.meant == place, units.probabilities[:, place]),
-            "base_rate": float(meant[place]),
-            "coded_rate": float(given[place]),
-            "units": int(total[place].sum()),
-        }
-        for place, value in enumerate(units.task.values)
-    ]
+def _places(task: Task, said: Said) -> Ints:
+    """The value of every turn as a place in the task's values; -1 where there is none."""
+    place = {value: index for index, value in enumerate(task.values)}
+    return np.array([-1 if entry is None or entry[0] is None else place[entry[0]] for entry in said], np.int64)
 
 
-def _exploratory(task: Task) -> bool:
-    """Whether people agree too little on the code, or nobody knows whether they do."""
-    if task.codebook not in list_codebooks():
-        return True
-    codes = {code.id: code for code in load_codebook(task.codebook).codes}
-    return task.code not in codes or codes[task.code].exploratory
+def _check_values(coder: Coder, examples: Examples, task: Task, said: Said) -> None:
+    learnt = coder.learnt(task.role, task.code) if isinstance(coder, TrainedCoder) else None
+    known = learnt.task.values if learnt else task.values
+    other = sorted(set(task.values) - set(known))
+    if other:
+        raise UserError(
+            f"{examples.source}: {task.code}: the coder does not know the value '{other[0]}'{nearest(other[0], known)}"
+        )
+    strange = sorted({entry[0] for entry in said if entry and entry[0] is not None} - set(task.values))
+    if strange:
+        raise UserError(
+            f"{examples.source}: {task.code}: the coder says '{strange[0]}', which is no value there"
+            f"{nearest(strange[0], task.values)}"
+        )
+
+
+def _probabilities(coder: Coder, examples: Examples, task: Task, said: Said) -> Array:
+    """(turns, values) from a trained coder, (turns, 1) from others; NaN where none is stated."""
+    if not isinstance(coder, TrainedCoder):
+        return np.array([[np.nan if entry is None or entry[2] is None else entry[2]] for entry in said])
+    learnt = coder.learnt(task.role, task.code)
+    found = np.full((len(said), len(task.values)), np.nan)
+    if learnt is not None:
+        prediction = coder.predict(lay_out(session.turns for session in examples.sessions))[learnt.task.name]
+        order = [learnt.task.values.index(value) for value in task.values]
+        found[prediction.rows] = prediction.probabilities[:, order]
+    return found
+
+
+def _length_only(examples: Examples, task: Task, both: npt.NDArray[np.bool_]) -> Ints:
+    """What the number of words alone says of each unit, learnt on the other folds of the same data."""
+    values = examples.values(task)
+    words = np.log1p([count_words(turn.text) for session in examples.sessions for turn in session.turns])
+    try:
+        folds = fold_of_turns(examples, 5)
+    except UserError:
+        return np.full(int(both.sum()), np.bincount(values[both]).argmax())
+    found = np.zeros(len(values), np.int64)
+    for fold in np.unique(folds):
+        out = folds == fold
+        learn = both & ~out
+        if len(np.unique(values[learn])) < 2:
+            found[out] = values[learn][0] if learn.any() else 0
+            continue
+        found[out] = by_length(fit_length(words[learn], values[learn], len(task.values)), words[out])
+    return found[both]
+
+
+def _has_rules(coder: Coder) -> bool:
+    return not isinstance(coder, RuleCoder) and (PATTERNS / coder.codebook).is_dir()

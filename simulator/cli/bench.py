@@ -13,6 +13,9 @@ BENCHMARKS = {
     "coding": ("coding_cost", "what coding by a language model costs on real vLLM, beside other layouts"),
     "engine": ("engine", "CPU, memory and time per turn of everything but the model, beside AutoGen's group chat"),
     "administration": ("administration", "108 items about a session on real vLLM, with the shared prefix and without"),
+    "coding-speed": ("coding_speed", "CPU per turn and memory of the trained and the rule-based coder"),
+    "coders": ("coders", "trained coders out of fold, beside a floor rerun on the same folds"),
+    "units": ("units", "boundaries of the utterance parser beside MIBOT's"),
     "guards": ("guards", "precision and recall of the guards on labelled turns, and false alarms among people's"),
     "large": ("large", "100,000 scripted sessions: time, memory, tables, status and report"),
     "http": ("http_layer", "CPU and memory per turn of sessions on a model server, beside a bare loop and AutoGen"),
@@ -27,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         show("usage: dyad bench NAME ...\n")
         for name, (_, text) in BENCHMARKS.items():
             show(f"  {name:<16}{text}")
+            show(f"  {name:<14}{text}")
         return 0 if arguments else 2
     name = arguments[0]
     if name not in BENCHMARKS:

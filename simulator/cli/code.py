@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     for word in options.overrides:
         if "=" not in word:
             raise UserError(f"dyad code: '{word}' is not understood; write coders=NAME")
-    found = coder_options(_composed(options.overrides))
+    found = coder_options(composed(options.overrides))
     sessions = read_table(options.run, "sessions", ["course_id"]).height
     counts = {}
     for name, option in found.items():
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _composed(overrides: Sequence[str]):  # type: ignore[no-untyped-def]
+def composed(overrides: Sequence[str]):  # type: ignore[no-untyped-def]
     """The configuration that the overrides give; Hydra's own errors as one line."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException

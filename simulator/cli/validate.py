@@ -1,21 +1,27 @@
-"""`dyad validate CODER --against FILE`: how a trained coder agrees with people on sessions that it was not trained on.
+"""`dyad validate CODER --against FILE`: how a coder agrees with people on sessions that it was not made from.
 
-CODER is a folder that `dyad coders train` wrote. Sessions of FILE that it has seen in training are left out and
-counted; where none remains, nothing is validated.
+CODER is a folder that `dyad coders train` wrote (`units=utterance` after it sets an option), or the name of a coder of
+conf/coders (`rules`, `llm`), with the same overrides as in `dyad code`. Sessions of FILE that a trained coder has seen
+in training are left out and counted; where none remains, nothing is validated.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.cli.main import OneLineParser
 from simulator.cli.output import say, show, show_json
+from simulator.errors import UserError
+
+if TYPE_CHECKING:
+    from simulator.coding.base import Coder
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
     parser = OneLineParser("dyad validate", description=__doc__)
-    parser.add_argument("coder", type=Path, help="a folder that `dyad coders train` wrote")
+    parser.add_argument("coder", help="a folder that `dyad coders train` wrote, or a name of conf/coders")
+    parser.add_argument("options", nargs="*", metavar="key=value", help="options of the coder")
     parser.add_argument("--against", type=Path, required=True, help="coded sessions, a local file")
     parser.add_argument("--format", help="the data's format; by default its header shows it")
     parser.add_argument("--sha256", help="what the file's SHA-256 must be, or its first 8 or more characters")
@@ -23,9 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     from simulator.analysis.validity import validate
     from simulator.coding.loaders import read_examples
-    from simulator.coding.trained.coder import TrainedCoder
 
-    coder = TrainedCoder(options.coder)
+    coder = _coder(options.coder, options.options)
     found = validate(coder, read_examples(options.against, options.format, options.sha256))
     seen = max(report["sessions_left_out"] for report in found.values())
     if seen:
@@ -37,6 +42,30 @@ def main(arguments: Sequence[str]) -> int:
         for line in _lines(name, report):
             show(line)
     return 0
+
+
+def _coder(name: str, options: Sequence[str]) -> "Coder":
+    """The trained coder in a folder, or one that conf/coders describes. Raises: UserError."""
+    from simulator.cli.code import composed
+    from simulator.coding.datasets import make_coder
+    from simulator.coding.trained.coder import TrainedCoder
+    from simulator.studies.chairs import coder_options
+
+    if Path(name).is_dir() or "/" in name:
+        return TrainedCoder(name, **_options(options))
+    return make_coder(name, coder_options(composed([f"coders={name}", *options]))[name])
+
+
+def _options(words: Sequence[str]) -> dict[str, Any]:
+    import yaml
+
+    found = {}
+    for word in words:
+        key, mark, value = word.partition("=")
+        if not mark or not key:
+            raise UserError(f"dyad validate: '{word}' is not understood; write key=value")
+        found[key] = yaml.safe_load(value)
+    return found
 
 
 def _lines(name: str, report: Mapping[str, Any]) -> list[str]:

@@ -50,6 +50,15 @@ def load_codebook(name: str | Path) -> Codebook:
     return _load(name)
 
 
+@lru_cache(maxsize=1024)
+def exploratory(codebook: str, code: str) -> bool:
+    """Whether people agree too little on a code, or nobody knows whether they do: codes of unknown books among them."""
+    if codebook not in list_codebooks():
+        return True
+    known = {each.id: each for each in load_codebook(codebook).codes}
+    return code not in known or known[code].exploratory
+
+
 def load_manifest() -> Manifest:
     """The works that the library renders."""
     return read_document(MANIFEST, Manifest)

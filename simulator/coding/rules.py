@@ -23,6 +23,7 @@ import yaml
 from simulator.codebooks import Codebook, load_codebook
 from simulator.coding.base import CodedTurn, Judgment
 from simulator.coding.phrases import Hit, Phrase, Reader, Scope, Tokens, find_hits, index_phrases
+from simulator.coding.units import back_in_turns, check_units, in_utterances, units_fingerprint
 from simulator.errors import UserError, nearest
 from simulator.records.fingerprints import fingerprint, text_fingerprint
 
@@ -144,13 +145,15 @@ class RuleCoder:
 
     Args:
         patterns: name of a shipped pattern set, or a folder that holds one.
+        units: `turn` codes turns whole, `utterance` the utterances in them.
 
     Raises:
         UserError: unknown set, a file that does not read, a value that the codebook does not know.
     """
 
-    def __init__(self, patterns: str | Path = "annomi") -> None:
+    def __init__(self, patterns: str | Path = "annomi", units: str = "turn") -> None:
         folder = _find(patterns)
+        self.units = check_units(units, "coders.rules.units")
         self.name = "rules" if folder == PATTERNS / "annomi" else f"rules-{folder.name}"
         self._files = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))}
         if "scope.yaml" not in self._files:
@@ -179,7 +182,7 @@ class RuleCoder:
     def fingerprint(self) -> str:
         """Stands for patterns, codebook version and the code that applies them."""
         code = [text_fingerprint((Path(__file__).parent / name).read_bytes()) for name in ("phrases.py", "rules.py")]
-        return fingerprint([self._files, self.codebook, self.codebook_version, code])
+        return fingerprint([self._files, self.codebook, self.codebook_version, code, *units_fingerprint(self.units)])
 
     @property
     def rules(self) -> list[CodeRules]:
@@ -187,7 +190,13 @@ class RuleCoder:
         return [rules for role in self._codes.values() for rules in role]
 
     def code_session(self, turns: Sequence[CodedTurn]) -> list[Judgment]:
-        """One judgment per turn and code of the turn's role, in order. Other roles get none."""
+        """One judgment per unit and code of the turn's role, in order. Other roles get none."""
+        if self.units == "utterance":
+            parted, places = in_utterances(turns)
+            return back_in_turns(self._code_turns(parted), places)
+        return self._code_turns(turns)
+
+    def _code_turns(self, turns: Sequence[CodedTurn]) -> list[Judgment]:
         judgments: list[Judgment] = []
         previous_role, previous_value, previous_words = "", None, 0
         for turn in turns:

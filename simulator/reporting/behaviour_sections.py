@@ -46,11 +46,16 @@ def _code(codebook: str, code: str, rows: Sequence[Mapping[str, Any]], groups: S
         facets.append(
             facet(
                 nice(behaviour), [(nice(row["group"]), row["shares"]) for row in ordered(found, groups)],
-                subtitle=f"{count:,} in {units:,} {found[0]['role']} turns", css=colour(codebook, behaviour),
-                axis=axis, digits=0 if axis.high > 0.1 else 1, percent=True,
+                subtitle=f"{count:,} in {units:,} {found[0]['role']} turns{_marked(rows)}",
+                css=colour(codebook, behaviour), axis=axis, digits=0 if axis.high > 0.1 else 1, percent=True,
             )
         )  # fmt: skip
-    return {"name": nice(code), "facets": facets, "single": len(facets) == 1}
+    return {"name": f"{nice(code)}{_marked(rows)}", "facets": facets, "single": len(facets) == 1}
+
+
+def _marked(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What stands behind a code on which people agree too little, or nobody knows whether they do."""
+    return ", exploratory" if rows[0]["exploratory"] else ""
 
 
 def _frequency_table(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> Table:
@@ -60,7 +65,7 @@ def _frequency_table(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -
             extra = [interval_text(row["pooled"], 3), interval_text(main(row["per_1000_client_words"]), 1)]
             extra.append(f"{interval_text(main(row['any_occurrence']))} in {row['reference_length']}")
             extra.append(f"{row['count']:,} / {row['units']:,}")
-            lines.append(([nice(behaviour), nice(row["group"])], row["shares"], extra))
+            lines.append(([f"{nice(behaviour)}{_marked(found)}", nice(row["group"])], row["shares"], extra))
     more = ["pooled share", "per 1,000 client words", "any occurrence", "count / units"]
     return interval_table("Share: mean over clusters of session shares", ["behaviour", "group"], lines, more)
 
@@ -75,7 +80,7 @@ def contrasts(summary: Summary) -> View | None:
             for behaviour, found in sorted(
                 grouped(own, "behaviour").items(), key=lambda entry: behaviour_order(entry[0])
             ):
-                unit = f"share of {found[0]['role']} turns"
+                unit = f"share of {found[0]['role']} turns{_marked(found)}"
                 panels.append(_forest(nice(behaviour), nice(codebook), unit, found, True, colour(codebook, behaviour)))
     for part in sources:
         for measure, rows in grouped(part["rows"] if part["coder"] is None else [], "measure").items():

@@ -102,7 +102,8 @@ def _agreement(table: Mapping[str, Any]) -> View:
         f"{table['missing_coder']:,} without the coder's",
     ]
     return {
-        "title": f"{nice(table['coder'])} · {nice(table['code'])}", "heading": table["heading"], "note": table["note"],
+        "title": f"{nice(table['coder'])} · {nice(table['code'])}{', exploratory' if table['exploratory'] else ''}",
+        "heading": table["heading"], "note": table["note"],
         "reference": table["reference"],
         "units": f"{table['n']:,} units in {table['sessions']:,} sessions; {', '.join(missing)}.",
         "facet": facet("Agreement", rows, axis=axis, digits=2, marks=marks),

@@ -163,17 +163,21 @@ def base_rates(matrix: Array) -> tuple[Array, Array]:
     return _ratio(matrix.sum(axis=-1), total), _ratio(matrix.sum(axis=-2), total)
 
 
-def bootstrap_matrices(matrices: Array, resamples: int, seed: int) -> Array:
-    """Sums of clusters drawn with replacement: (resamples, k, k) from (c, k, k).
+def bootstrap_weights(clusters: int, resamples: int, seed: int) -> Array:
+    """How often each cluster is drawn in each resample with replacement: (resamples, clusters).
 
     The draws are derived from `seed` by 64-bit integer arithmetic, the same on every machine and numpy version.
     """
-    c = len(matrices)
     seeds = mix64_array(np.arange(1, resamples + 1, dtype=np.uint64) ^ np.uint64(key64(f"agreement bootstrap {seed}")))
-    drawn = np.stack([(uniforms(seeds, slot) * c).astype(np.int64) for slot in range(c)])
-    weights = np.zeros((resamples, c))
-    np.add.at(weights, (np.broadcast_to(np.arange(resamples), drawn.shape), drawn), 1.0)
-    return np.tensordot(weights, matrices, axes=1).astype(np.float64)
+    drawn = np.stack([(uniforms(seeds, slot) * clusters).astype(np.int64) for slot in range(clusters)])
+    flat = (np.arange(resamples) * clusters + drawn).ravel()
+    counted: Array = np.bincount(flat, minlength=resamples * clusters).reshape(resamples, clusters).astype(np.float64)
+    return counted
+
+
+def bootstrap_matrices(matrices: Array, resamples: int, seed: int) -> Array:
+    """Sums of clusters drawn with replacement: (resamples, k, k) from (c, k, k); the draws of `bootstrap_weights`."""
+    return np.tensordot(bootstrap_weights(len(matrices), resamples, seed), matrices, axes=1).astype(np.float64)
 
 
 def expanded_tail(clusters: int, level: float = 0.95) -> float:
@@ -210,24 +214,35 @@ def bootstrap_interval(
     Resamples in which the coefficient does not exist are left out. One cluster gives no limits; fewer than
     `MIN_AGREEMENT_CLUSTERS` give limits with the flag `too few clusters`.
     """
-    clusters, nan = len(matrices), float("nan")
     total = matrices.sum(axis=0)
-    estimate, low, high = float(statistic(total)), nan, nan
-    if clusters > 1 and not np.isnan(estimate):
-        values = statistic(bootstrap_matrices(matrices, resamples, seed) if drawn is None else drawn)
-        values = values[~np.isnan(values)]
-        if len(values):
-            tail = expanded_tail(clusters, level)
-            low = min(float(np.quantile(values, tail)), estimate)
-            high = max(float(np.quantile(values, 1 - tail)), estimate)
+    drawn = bootstrap_matrices(matrices, resamples, seed) if drawn is None else drawn
+    return percentile_interval(
+        float(statistic(total)), statistic(drawn), clusters=len(matrices), units=int(total.sum()), cluster=cluster,
+        level=level,
+    )  # fmt: skip
+
+
+def percentile_interval(
+    estimate: float, values: Array, *, clusters: int, units: int, cluster: str, level: float = 0.95
+) -> Interval:
+    """An estimate with expanded percentiles of what resamples of whole clusters gave; NaN among `values` is left out.
+
+    One cluster gives no limits; fewer than `MIN_AGREEMENT_CLUSTERS` give limits with the flag `too few clusters`.
+    """
+    low = high = float("nan")
+    found = values[~np.isnan(values)]
+    if clusters > 1 and not np.isnan(estimate) and len(found):
+        tail = expanded_tail(clusters, level)
+        low = min(float(np.quantile(found, tail)), estimate)
+        high = max(float(np.quantile(found, 1 - tail)), estimate)
     return Interval(
         estimate=estimate,
         low=low,
         high=high,
         level=level,
-        method=f"expanded percentile bootstrap over {cluster}, {resamples if drawn is None else len(drawn)} resamples",
+        method=f"expanded percentile bootstrap over {cluster}, {len(values)} resamples",
         clusters=clusters,
-        units=int(total.sum()),
+        units=units,
         cluster=cluster,
         flag=TOO_FEW_CLUSTERS if clusters < MIN_AGREEMENT_CLUSTERS else None,
     )

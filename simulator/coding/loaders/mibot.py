@@ -6,6 +6,7 @@ role therapist. Licence of the texts: CC BY-SA 4.0.
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 from simulator.coding.base import CodedTurn
@@ -50,3 +51,8 @@ def _session(name: str, rows: list[tuple[int, str, str, str]]) -> CodedSession:
             codes.setdefault(role, {})[index] = label
     turns = [CodedTurn(course, 0, index, role, text) for index, (_, role, text, _) in enumerate(rows)]
     return CodedSession(name, turns, codes)
+
+
+def turns_of(session: CodedSession) -> list[list[CodedTurn]]:
+    """The utterances of a session by turn: those of one speaker in a row belong together."""
+    return [list(parts) for _, parts in groupby(session.turns, key=lambda turn: turn.role)]

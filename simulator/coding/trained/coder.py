@@ -17,6 +17,7 @@ from simulator.coding.trained.files import code_version, load
 from simulator.coding.trained.model import Prediction, TaskModel
 from simulator.coding.trained.sentences import cut, score_sentences
 from simulator.coding.trained.turns import Turns, lay_out
+from simulator.coding.units import back_in_turns, check_units, in_utterances, units_fingerprint
 from simulator.errors import UserError
 from simulator.records.fingerprints import fingerprint
 
@@ -29,17 +30,18 @@ class TrainedCoder:
 
     Args:
         folder: where it lies.
+        units: `turn` codes turns whole, as in its training data; `utterance` codes the utterances in them.
 
     Raises:
         UserError: no coder there, or a file with a changed byte.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, units: str = "turn") -> None:
+        self.units = check_units(units, "coders.trained.units")
         if not str(folder):
             raise UserError("coders.trained.folder: names no folder; give the one that `dyad coders train --out` wrote")
-        self._model, self.description, self.training_texts = load(Path(folder))
+        self._model, self.description, self.training = load(Path(folder))
         self.name = f"trained-{self.description.data}"
-        self.training_sessions = frozenset(self.description.sessions)
 
     @property
     def tasks(self) -> list[TaskModel]:
@@ -59,7 +61,7 @@ class TrainedCoder:
     @cached_property
     def fingerprint(self) -> str:
         """Stands for the stored numbers and for the code that applies them."""
-        return fingerprint([self.description.fingerprint, code_version()])
+        return fingerprint([self.description.fingerprint, code_version(), *units_fingerprint(self.units)])
 
     def code_session(self, turns: Sequence[CodedTurn]) -> list[Judgment]:
         """One judgment per turn and code of the turn's role, in order."""
@@ -67,6 +69,13 @@ class TrainedCoder:
 
     def code_sessions(self, sessions: Sequence[Sequence[CodedTurn]]) -> list[list[Judgment]]:
         """The judgments of many sessions at once, which is far quicker than one after another; nothing else differs."""
+        if self.units == "utterance":
+            parted = [in_utterances(session) for session in sessions]
+            coded = self._code_turns([turns for turns, _ in parted])
+            return [back_in_turns(found, places) for found, (_, places) in zip(coded, parted, strict=True)]
+        return self._code_turns(sessions)
+
+    def _code_turns(self, sessions: Sequence[Sequence[CodedTurn]]) -> list[list[Judgment]]:
         laid = lay_out(sessions)
         predictions = self._model.predict(laid)
         judged: list[list[Judgment]] = [[] for _ in laid.turns]
@@ -84,13 +93,17 @@ class TrainedCoder:
         """Values and probabilities of every value, by task."""
         return self._model.predict(turns)
 
+    def learnt(self, role: str, code: str) -> TaskModel | None:
+        """What it learnt of a code of a role; None where nothing."""
+        return next((each for each in self.tasks if (each.task.role, each.task.code) == (role, code)), None)
+
     def evidence(self, learnt: TaskModel, texts: Sequence[str], values: Sequence[int]) -> list[tuple[int, int] | None]:
         """The sentence of each text that speaks most for its value; None for the lowest value."""
-        if learnt.sentences is None or not texts:
+        if learnt.first.sentences is None or not texts:
             return [None] * len(texts)
         sentences = cut(texts)
         reader = self._model.reader
-        scores = score_sentences(reader.vocabularies[0].vectors(reader.tokens(sentences.texts)), learnt.sentences)
+        scores = score_sentences(reader.vocabularies[0].vectors(reader.tokens(sentences.texts)), learnt.first.sentences)
         found: list[tuple[int, int] | None] = []
         for index, value in enumerate(values):
             own = np.flatnonzero(sentences.owner == index)

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,11 +21,13 @@ import numpy.typing as npt
 
 from simulator.coding.trained.calibrating import Calibration, Method
 from simulator.coding.trained.examples import Examples, Task
-from simulator.coding.trained.joining import Joint, Layers
+from simulator.coding.trained.joining import Joint
+from simulator.coding.trained.meaning import Meaning
 from simulator.coding.trained.model import Model, TaskModel
 from simulator.coding.trained.reading import Reader, Scale
 from simulator.coding.trained.recipes import Recipe
 from simulator.coding.trained.rules_seen import RuleHits
+from simulator.coding.trained.scoring import First
 from simulator.coding.trained.vectors import Vocabulary
 from simulator.errors import UserError
 from simulator.records.fingerprints import fingerprint, text_fingerprint
@@ -54,7 +56,6 @@ class TaskDescription(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     favour: float
     calibration: Method
     temperature: float
-    networks: int
     units: int
 
 
@@ -77,6 +78,14 @@ class Description(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     fingerprint: str = ""
 
 
+class Training(NamedTuple):
+    """What a coder was trained on, as hashes: transcripts, groups, and sorted those of longer texts."""
+
+    sessions: frozenset[str]
+    groups: frozenset[int]
+    texts: npt.NDArray[np.uint64]
+
+
 @cache
 def code_version() -> str:
     """A hash of the files that train and apply coders, the same in a clone and in a wheel."""
@@ -89,6 +98,11 @@ def text_hashes(texts: Sequence[str]) -> npt.NDArray[np.uint64]:
     return np.array(sorted({key64(text) for text in texts if count_words(text) >= LONG_TEXT}), np.uint64)
 
 
+def group_hash(data: str, group: str) -> int:
+    """Stands for a video, post or person of a data set, without naming it."""
+    return key64(f"{data}\0{group}")
+
+
 def save(folder: Path, model: Model, examples: Examples) -> Description:
     """Write a trained model; a folder that holds another coder is overwritten whole.
 
@@ -98,11 +112,16 @@ def save(folder: Path, model: Model, examples: Examples) -> Description:
     import simulator
 
     arrays: dict[str, npt.NDArray[Any]] = {
-        "texts": text_hashes([turn.text for session in examples.sessions for turn in session.turns])
+        "texts": text_hashes([turn.text for session in examples.sessions for turn in session.turns]),
+        "groups": np.array(
+            sorted({group_hash(examples.name, session.group) for session in examples.sessions}), np.uint64
+        ),
     }
     for vocabulary in model.reader.vocabularies:
         arrays[f"{vocabulary.kind}.hashes"] = vocabulary.hashes
         arrays[f"{vocabulary.kind}.idf"] = vocabulary.idf
+    if (meaning := model.reader.meaning) is not None:
+        arrays |= {"meaning.columns": meaning.columns, "meaning.basis": meaning.basis}
     for learnt in model.tasks:
         arrays.update(_arrays(learnt))
     buffer = io.BytesIO()
@@ -133,8 +152,8 @@ def save(folder: Path, model: Model, examples: Examples) -> Description:
     return description
 
 
-def load(folder: Path) -> tuple[Model, Description, npt.NDArray[np.uint64]]:
-    """A trained model, its description, and the hashes of its longer training texts.
+def load(folder: Path) -> tuple[Model, Description, Training]:
+    """A trained model, its description, and what it was trained on.
 
     Raises:
         UserError: no coder there, a changed byte, another format, rules that have changed since.
@@ -154,10 +173,12 @@ def load(folder: Path) -> tuple[Model, Description, npt.NDArray[np.uint64]]:
             for kind in ("words", "letters")
             if f"{kind}.hashes" in arrays
         ]
+        meaning = Meaning(arrays["meaning.columns"], arrays["meaning.basis"]) if "meaning.basis" in arrays else None
         tasks = [_task_model(task, arrays) for task in description.tasks]
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder / NUMBERS}: cannot be read ({error}); train the coder again") from None
-    return Model(Reader(description.recipe, hits, vocabularies), tasks), description, arrays["texts"]
+    training = Training(frozenset(description.sessions), frozenset(arrays["groups"].tolist()), arrays["texts"])
+    return Model(Reader(description.recipe, hits, vocabularies, meaning), tasks), description, training
 
 
 def read_description(folder: Path) -> Description:
@@ -211,27 +232,25 @@ def _describe(learnt: TaskModel, examples: Examples) -> TaskDescription:
         favour=learnt.favour,
         calibration=learnt.calibration.method,
         temperature=learnt.calibration.temperature,
-        networks=len(learnt.joint.networks),
         units=int((examples.values(task) >= 0).sum()),
     )
 
 
 def _arrays(learnt: TaskModel) -> dict[str, npt.NDArray[Any]]:
     parts = {
-        "scale.middle": learnt.scale.middle,
-        "scale.factor": learnt.scale.factor,
-        "text": learnt.text,
-        "full": learnt.full,
+        "scale.middle": learnt.first.scale.middle,
+        "scale.factor": learnt.first.scale.factor,
+        "text": learnt.first.text,
+        "full": learnt.first.full,
         "joint.middle": learnt.joint.middle,
         "joint.factor": learnt.joint.factor,
         "joint.linear": learnt.joint.linear,
         "knots": learnt.calibration.knots,
         "length": learnt.length,
     }
-    if learnt.sentences is not None:
-        parts["sentences"] = learnt.sentences
-    for number, layers in enumerate(learnt.joint.networks):
-        parts.update({f"network.{number}.{place}": layer for place, layer in enumerate(layers)})
+    first = learnt.first
+    parts |= {"odds": first.odds} if first.odds is not None else {}
+    parts |= {"sentences": first.sentences} if first.sentences is not None else {}
     return {f"{learnt.task.name}/{name}": array for name, array in parts.items()}
 
 
@@ -239,22 +258,20 @@ def _task_model(described: TaskDescription, arrays: dict[str, npt.NDArray[Any]])
     def part(name: str) -> npt.NDArray[Any]:
         return arrays[f"{described.name}/{name}"]
 
-    def layers(number: int) -> Layers:
-        first, first_constant, second, second_constant = (part(f"network.{number}.{place}") for place in range(4))
-        return first, first_constant, second, second_constant
-
-    networks = [layers(number) for number in range(described.networks)]
     task = Task(
         described.name, described.codebook, described.codebook_version, described.code, described.role,
         tuple(described.values), described.unit, described.ordinal,
     )  # fmt: skip
     return TaskModel(
         task,
-        Scale(part("scale.middle"), part("scale.factor")),
-        part("text"),
-        part("full"),
-        arrays.get(f"{described.name}/sentences"),
-        Joint(part("joint.middle"), part("joint.factor"), part("joint.linear"), networks),
+        First(
+            Scale(part("scale.middle"), part("scale.factor")),
+            part("text"),
+            part("full"),
+            arrays.get(f"{described.name}/odds"),
+            arrays.get(f"{described.name}/sentences"),
+        ),
+        Joint(part("joint.middle"), part("joint.factor"), part("joint.linear")),
         Calibration(described.calibration, described.temperature, part("knots")),
         np.array(described.shares),
         described.favour,

@@ -16,33 +16,29 @@ import numpy.typing as npt
 
 from simulator.coding.trained.calibrating import Calibration, Method, decide, fit_calibration, fit_favour
 from simulator.coding.trained.examples import Examples, Task
+from simulator.coding.trained.folds import fold_of_turns
 from simulator.coding.trained.joining import Joint, fit_joint
 from simulator.coding.trained.length import by_length, fit_length
-from simulator.coding.trained.reading import Features, Reader, Scale, fit_scale, full_design, text_design
+from simulator.coding.trained.odds import fit_odds
+from simulator.coding.trained.reading import Features, Reader, fit_scale, full_design, odds_vectors, text_design
 from simulator.coding.trained.recipes import Recipe
 from simulator.coding.trained.ridge import fit_ridge
 from simulator.coding.trained.rules_seen import RuleHits
-from simulator.coding.trained.scoring import Scores, first_scores, joint_inputs, rows_of_task
-from simulator.coding.trained.sentences import cut, fit_sentences, sentence_values
+from simulator.coding.trained.scoring import First, Scores, first_scores, joint_inputs, rows_of_task, sentences_of
+from simulator.coding.trained.sentences import fit_sentences, sentence_values
 from simulator.coding.trained.turns import Turns, lay_out
 from simulator.errors import UserError
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 
-FEWEST_GROUPS = 4
-
 
 @dataclass(slots=True, frozen=True)
 class TaskModel:
-    """What was learnt for one task; `sentences` is None where the training data name no evidence. `length` is the
-    baseline that sees nothing but the number of words."""
+    """What was learnt for one task. `length` is the baseline that sees nothing but the number of words."""
 
     task: Task
-    scale: Scale
-    text: Floats
-    full: Floats
-    sentences: Floats | None
+    first: First
     joint: Joint
     calibration: Calibration
     shares: Floats
@@ -74,10 +70,8 @@ class Model:
         scores = Scores()
         for learnt in self.tasks:
             rows = rows_of_task(learnt.task, turns)
-            found = first_scores(
-                self.reader, features, rows, learnt.scale, learnt.text, learnt.full, learnt.sentences
-            )  # fmt: skip
-            scores.put(learnt.task, rows, *found, len(turns))
+            found = first_scores(self.reader, features, rows, learnt.task, learnt.first)
+            scores.put(learnt.task, rows, found, len(turns))
         tasks = [learnt.task for learnt in self.tasks]
         predictions = {}
         for learnt in self.tasks:
@@ -111,7 +105,7 @@ def _fit(examples: Examples, recipe: Recipe, method: Method) -> Model:
     reader = Reader(recipe, RuleHits(examples.tasks[0].codebook))
     reader.fit(turns)
     features = reader.read(turns)
-    folds = _folds(examples, recipe.folds)
+    folds = fold_of_turns(examples, recipe.folds)
     scores = Scores()
     first = {task.name: _fit_first(reader, features, task, examples, folds, scores) for task in examples.tasks}
     learnt = []
@@ -129,7 +123,7 @@ def _fit(examples: Examples, recipe: Recipe, method: Method) -> Model:
         learnt.append(
             TaskModel(
                 task,
-                *first[task.name],
+                first[task.name],
                 fit_joint(recipe, inputs[coded], values[coded], len(task.values)),
                 fit_calibration(method, held_out[coded], values[coded]),
                 shares,
@@ -142,26 +136,33 @@ def _fit(examples: Examples, recipe: Recipe, method: Method) -> Model:
 
 def _fit_first(
     reader: Reader, features: Features, task: Task, examples: Examples, folds: Ints, scores: Scores
-) -> tuple[Scale, Floats, Floats, Floats | None]:
-    """Coefficients of the first step from all sessions; puts into `scores` those of models that left each turn out."""
-    rows = rows_of_task(task, features.turns)
+) -> First:
+    """The first step from all sessions; puts into `scores` those of models that left each turn out."""
+    recipe, rows = reader.recipe, rows_of_task(task, features.turns)
     values = examples.values(task)[rows]
     coded = values >= 0
     if len(np.unique(values[coded])) < 2:
         raise UserError(f"{examples.source}: {task.code}: needs units of at least two values to learn from")
-    evidence = _evidence(examples, task, rows) if reader.recipe.has("sentences") else None
+    evidence = _evidence(examples, task, rows) if recipe.has("sentences") else None
+    count = len(task.values)
 
-    def learn(chosen: npt.NDArray[np.bool_]) -> tuple[Scale, Floats, Floats, Floats | None]:
-        kept, wanted, count = rows[chosen], values[chosen], len(task.values)
-        scale = fit_scale(reader.recipe, features, kept)
-        text = fit_ridge(text_design(features, kept), wanted, count, reader.recipe.penalty)
-        full = fit_ridge(full_design(reader.recipe, features, scale, kept), wanted, count, reader.recipe.penalty)
-        return scale, text, full, _fit_sentences(reader, features, kept, wanted, count, evidence, chosen)
+    def learn(chosen: npt.NDArray[np.bool_]) -> First:
+        kept, wanted = rows[chosen], values[chosen]
+        scale = fit_scale(recipe, features, kept, task.role)
+        full = full_design(recipe, features, scale, kept, task.role)
+        odds = recipe.has("odds") and recipe.serves("odds", task.role)
+        return First(
+            scale,
+            fit_ridge(text_design(features, kept), wanted, count, recipe.penalty),
+            fit_ridge(full, wanted, count, recipe.penalty),
+            fit_odds(odds_vectors(recipe, features, kept), wanted, count) if odds else None,
+            _fit_sentences(reader, features, kept, wanted, count, evidence, chosen),
+        )
 
     for fold in np.unique(folds):
         out = folds[rows] == fold
-        found = first_scores(reader, features, rows[out], *learn(coded & ~out))
-        scores.put(task, rows[out], *found, len(features.turns))
+        found = first_scores(reader, features, rows[out], task, learn(coded & ~out))
+        scores.put(task, rows[out], found, len(features.turns))
     return learn(coded)
 
 
@@ -176,9 +177,8 @@ def _fit_sentences(
 ) -> Floats | None:
     if evidence is None:
         return None
-    sentences = cut([features.turns.turns[row].text for row in rows])
+    sentences, vectors = sentences_of(reader, features, rows)
     kept = [spans for spans, wanted in zip(evidence, chosen, strict=True) if wanted]
-    vectors = reader.vocabularies[0].vectors(reader.tokens(sentences.texts))
     return fit_sentences(vectors, sentence_values(sentences, values, kept), count)
 
 
@@ -190,30 +190,3 @@ def _evidence(examples: Examples, task: Task, rows: Ints) -> list[Any] | None:
         for index in range(len(session.turns))
     ]
     return [spans[row] for row in rows] if any(spans) else None
-
-
-def _folds(examples: Examples, count: int) -> Ints:
-    """The fold of every turn: whole groups, values spread evenly.
-
-    Raises:
-        UserError: fewer than `FEWEST_GROUPS` groups.
-    """
-    import warnings
-
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    groups = examples.groups()
-    different = len(np.unique(groups))
-    if different < FEWEST_GROUPS:
-        raise UserError(
-            f"{examples.source}: {different} {examples.group} are too few to train on; needs at least {FEWEST_GROUPS}"
-        )
-    coded = np.stack([examples.values(task) for task in examples.tasks])
-    _, stratum = np.unique(coded, axis=1, return_inverse=True)
-    folds = np.zeros(len(groups), np.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        splitter = StratifiedGroupKFold(min(count, different), shuffle=True, random_state=0)
-        for number, (_, out) in enumerate(splitter.split(groups, stratum.ravel(), groups)):
-            folds[out] = number
-    return folds

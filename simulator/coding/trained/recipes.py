@@ -13,17 +13,29 @@ import msgspec
 
 from simulator.coding.trained.examples import Examples
 
-Part = Literal["letters", "context", "measures", "said_back", "rules", "sentences", "neighbours", "session", "networks"]
+Part = Literal[
+    "letters",
+    "context",
+    "measures",
+    "said_back",
+    "rules",
+    "meaning",
+    "odds",
+    "sentences",
+    "neighbours",
+    "session",
+]
 PARTS: dict[Part, str] = {
     "letters": "stretches of 2 to 5 letters beside words and word pairs",
     "context": "words of the turns before and after",
     "measures": "length, marks, persons, first and last word, place in the session",
     "said_back": "content words and word pairs of the other side said back",
     "rules": "phrase families of the rule-based coder",
+    "meaning": "latent dimensions of the turn's words and of those of the turn before",
+    "odds": "logistic scores of features weighed by how they speak for each value",
     "sentences": "scores of single sentences, learnt from the stretches that people named as evidence",
     "neighbours": "scores of the turns around, and of the other codes of the turn",
     "session": "mean scores over the session",
-    "networks": "small neural networks beside the logistic regression that joins the scores",
 }
 """What can be left out of a recipe, for an ablation."""
 
@@ -37,8 +49,9 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     neighbours: so many turns before and after give their scores.
     summary: measures that are seen again where scores are joined.
     strength: penalty of the logistic regression that joins the scores.
-    networks, hidden, decay, epochs: how many networks, their hidden units, penalty and passes.
+    only: groups of measures (and `odds`) that serve some roles only; others serve all.
     folds: folds inside the training sessions.
+    dimensions: of the latent space of words; 0 for none.
     without: parts left out.
     """
 
@@ -49,26 +62,30 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     neighbours: int
     summary: list[str]
     strength: float
-    networks: int = 5
-    hidden: int = 24
-    decay: float = 10.0
-    epochs: int = 25
+    only: dict[str, list[str]] = {}
     folds: int = 5
+    dimensions: int = 0
     without: list[str] = []
 
     def has(self, part: Part) -> bool:
         """Whether the recipe uses this part."""
         return part not in self.without
 
+    def serves(self, group: str, role: str) -> bool:
+        """Whether a group of measures (or `odds`) is read for turns of this role."""
+        return role in self.only.get(group, [role])
+
 
 DIALOGUE = Recipe(
     fewest={"words": 1, "letters": 2},
     context=[(-2, 0.1), (-1, 0.3), (1, 0.3), (2, 0.1)],
-    weights={"surface": 0.2, "said_back": 0.5, "rules": 0.35},
+    weights={"surface": 0.2, "position": 0.2, "said_back": 0.5, "rules": 0.35, "meaning": 1.0, "meaning_before": 0.3},
     penalty=5.0,
     neighbours=4,
     summary=[],
     strength=100.0,
+    dimensions=50,
+    only={name: ["client"] for name in ("position", "meaning", "meaning_before", "odds")},
 )
 """For sessions of many turns."""
 

@@ -6,6 +6,7 @@ codebook: there may be none.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,7 @@ class RuleHits:
     """
 
     def __init__(self, patterns: str) -> None:
-        shipped = (PATTERNS / patterns).is_dir()
-        coder = RuleCoder(patterns) if shipped else None
+        coder = _shipped(patterns)
         self.rules: list[CodeRules] = coder.rules if coder else []
         self.fingerprint = coder.fingerprint if coder else ""
         self._memory: dict[tuple[int, str], list[int]] = {}
@@ -63,3 +63,9 @@ class RuleHits:
             known = [2 * hit.family + hit.negated for hit in self.rules[number].hits(text)]
             self._memory[key] = known
         return known
+
+
+@lru_cache(maxsize=8)
+def _shipped(patterns: str) -> RuleCoder | None:
+    """The rules of a pattern set that ships; None where there is none of this name."""
+    return RuleCoder(patterns) if (PATTERNS / patterns).is_dir() else None

@@ -8,6 +8,7 @@ session. The neighbours' scores are predictions, never people's codes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy.typing as npt
 
 from simulator.coding.trained.examples import Task
 from simulator.coding.trained.joining import softmax
-from simulator.coding.trained.reading import Features, Reader, Scale, full_design, text_design
+from simulator.coding.trained.odds import score_odds
+from simulator.coding.trained.reading import Features, Reader, Scale, full_design, odds_vectors, text_design
 from simulator.coding.trained.recipes import Recipe
-from simulator.coding.trained.sentences import cut, describe, score_sentences
+from simulator.coding.trained.sentences import Sentences, cut, describe, score_sentences
 from simulator.coding.trained.turns import Turns, rows_at
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -35,14 +37,14 @@ class Scores:
         self.own: dict[str, Floats] = {}
         self.soft: dict[str, Floats] = {}
 
-    def put(self, task: Task, rows: Ints, text: Floats, full: Floats, sentences: Floats | None, count: int) -> None:
-        """Set the scores of some turns out of `count`."""
-        own = np.hstack([text, full] if sentences is None else [text, full, sentences])
+    def put(self, task: Task, rows: Ints, scores: Sequence[Floats], count: int) -> None:
+        """Set the scores of some turns out of `count`, those in context first."""
+        own = np.hstack(scores)
         if task.name not in self.own:
             self.own[task.name] = np.zeros((count, own.shape[1]), np.float32)
             self.soft[task.name] = np.zeros((count, len(task.values)), np.float32)
         self.own[task.name][rows] = own
-        self.soft[task.name][rows] = softmax(_SHARPNESS * full)
+        self.soft[task.name][rows] = softmax(_SHARPNESS * scores[0])
 
 
 def rows_of_task(task: Task, turns: Turns) -> Ints:
@@ -50,25 +52,47 @@ def rows_of_task(task: Task, turns: Turns) -> Ints:
     return np.flatnonzero(turns.role == task.role)
 
 
-def sentence_scores(reader: Reader, texts: Sequence[str], coefficients: Floats) -> Floats:
-    """What the sentences of each text say about it: (texts, 3 * columns)."""
-    sentences = cut(texts)
-    vectors = reader.vocabularies[0].vectors(reader.tokens(sentences.texts))
-    return describe(score_sentences(vectors, coefficients), sentences.owner, len(texts))
+def sentences_of(reader: Reader, features: Features, rows: Ints) -> tuple[Sentences, Any]:
+    """The sentences of these turns (of one role, in order; owners count within `rows`) and their word vectors.
+
+    All sentences of the role are cut once and remembered with the features.
+    """
+    turns = features.turns
+    role = str(turns.role[rows[0]]) if len(rows) else ""
+    if role not in features.sentences:
+        every = np.flatnonzero(turns.role == role)
+        sentences = cut([turns.turns[row].text for row in every])
+        vectors = reader.vocabularies[0].vectors(reader.tokens(sentences.texts))
+        features.sentences[role] = (Sentences(every[sentences.owner], sentences.spans, []), vectors)
+    known, vectors = features.sentences[role]
+    place = np.full(len(turns), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    kept = np.flatnonzero(place[known.owner] >= 0)
+    return Sentences(place[known.owner[kept]], [known.spans[index] for index in kept], []), vectors[kept]
 
 
-def first_scores(
-    reader: Reader, features: Features, rows: Ints, scale: Scale, text: Floats, full: Floats, sentences: Floats | None
-) -> tuple[Floats, Floats, Floats | None]:
-    """Scores of these turns by text alone, in context, and by sentences."""
-    found = None
-    if sentences is not None:
-        found = sentence_scores(reader, [features.turns.turns[row].text for row in rows], sentences)
-    return (
-        text_design(features, rows).scores(text),
-        full_design(reader.recipe, features, scale, rows).scores(full),
-        found,
-    )
+@dataclass(slots=True, frozen=True)
+class First:
+    """What the first step learnt for one task; `odds` and `sentences` are None where the recipe, or data without
+    evidence, leave them out."""
+
+    scale: Scale
+    text: Floats
+    full: Floats
+    odds: Floats | None
+    sentences: Floats | None
+
+
+def first_scores(reader: Reader, features: Features, rows: Ints, task: Task, learnt: First) -> list[Floats]:
+    """Scores of these turns in context, by text alone, by odds and by sentences, as far as they were learnt."""
+    design = full_design(reader.recipe, features, learnt.scale, rows, task.role)
+    found = [design.scores(learnt.full), text_design(features, rows).scores(learnt.text)]
+    if learnt.odds is not None:
+        found.append(score_odds(odds_vectors(reader.recipe, features, rows), learnt.odds))
+    if learnt.sentences is not None:
+        sentences, vectors = sentences_of(reader, features, rows)
+        found.append(describe(score_sentences(vectors, learnt.sentences), sentences.owner, len(rows)))
+    return found
 
 
 def joint_inputs(recipe: Recipe, tasks: Sequence[Task], task: Task, features: Features, scores: Scores) -> Floats:
