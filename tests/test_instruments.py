@@ -541,3 +541,11 @@ def test_rulers_of_unknown_width_score_from_a_licensed_file(tmp_path: Path, caps
     assert "missing: 1 of 1 items missing: readiness" in lines[2]
     with pytest.raises(UserError, match="READINESS"):
         instruments(["score", "READINESS", str(answers)])
+
+
+def test_a_scale_whose_answers_are_not_known_has_no_range() -> None:
+    from simulator.analysis.questionnaires import score_range
+
+    assert score_range("READINESS", "importance") is None
+    assert score_range("PHQ-9", "total") == (0, 27)
+    assert score_range("nothing", "total") is None

@@ -133,7 +133,7 @@ def test_killed_preempted_and_moved_tasks_leave_every_course_once(slurm: Cluster
     assert (counts["ended"], counts["failed"], counts["not_begun"]) == (800, 0, 0)
     courses = read_table(run, "courses", ["course_id", "status"])
     assert (len(courses), courses["course_id"].n_unique(), set(courses["status"])) == (800, 800, {"ended"})
-    run_study(compose(*study, f"out={tmp_path / 'local'}"))
+    run_study(compose(*study, "limits.concurrency=256", f"out={tmp_path / 'local'}"))
     here, there = parquet_bytes(tmp_path / "local"), parquet_bytes(run)
     assert here == {name: there[name] for name in here}
     assert {name.partition("/")[0] for name in there.keys() - here.keys()} == {"codings"}

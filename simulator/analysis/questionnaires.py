@@ -12,7 +12,8 @@ KEY = ("instrument", "version", "scale", "respondent", "moment")
 
 
 def score_range(instrument: str, scale: str) -> tuple[float, float] | None:
-    """Lowest and highest possible score of a scale of the bank, over its forms; None where the bank lacks it."""
+    """Lowest and highest possible score of a scale, over its forms; None where the bank lacks the instrument,
+    or does not know how its items are answered."""
     from simulator.errors import UserError
     from simulator.instruments.loading import load_instrument
 
@@ -22,7 +23,10 @@ def score_range(instrument: str, scale: str) -> tuple[float, float] | None:
         return None
     ends = []
     for form in questionnaire.forms:
-        items = {item.id: questionnaire.options_of(item, form) for item in questionnaire.items_of(form)}
+        try:
+            items = {item.id: questionnaire.options_of(item, form) for item in questionnaire.items_of(form)}
+        except UserError:
+            continue
         for each in questionnaire.scales_of(form):
             if each.name != scale:
                 continue
