@@ -213,11 +213,12 @@ def test_every_codebook_runs_through_the_coder_on_a_model(url: str, name: str) -
     )
     said = {"client": "I told my wife I would stop. I have not.", "therapist": "You would like to keep your word."}
     turns = [CodedTurn("c" * 32, 0, n, role, said[role]) for n, role in enumerate(("client", "therapist", "client"))]
-    found = [judgment for judgment in coder.code_session(turns) if not judgment.code.startswith("live.")]
+    judged = coder.code_session(turns)
+    found = [judgment for judgment in judged if not judgment.code.startswith("live.")]
     ungated = {c.id for c in book.codes if c.read_from == "text" and not c.gated and {*c.roles} <= {*said}}
     if book.flow is None:
         assert ungated <= {judgment.code for judgment in found}
-    assert found
+    assert judged  # where every code is gated, at least whether it is live
     for judgment in found:  # noise has values too: what is shown is that every code can be asked and read
         assert judgment.value in book.code(judgment.code).values or judgment.missing_reason
         assert judgment.outside is None or 0 <= judgment.outside <= 1
