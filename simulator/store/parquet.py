@@ -61,8 +61,7 @@ class TableWriter:
         self._staged = _staged(self.path)
         note = json.dumps({"format": FORMAT_VERSION, "writer": f"pyarrow {pa.__version__}"})
         described = self._schema.with_metadata({"dyad": note})
-        self._names = self._schema.names
-        self._columns: list[list[Any]] = [[] for _ in self._names]
+        self._rows: list[Mapping[str, Any]] = []
         self._file = pq.ParquetWriter(self._staged, described, compression="zstd")
         self._written = 0
 
@@ -71,7 +70,7 @@ class TableWriter:
 
     def __exit__(self, kind: object, *exception: object) -> None:
         try:
-            if kind is None and (self._columns[0] or not self._written):
+            if kind is None and (self._rows or not self._written):
                 self._flush()
             self._file.close()
             if kind is None:
@@ -80,10 +79,9 @@ class TableWriter:
             self._staged.unlink(missing_ok=True)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """One row; columns that it lacks are null."""
-        for column, name in zip(self._columns, self._names, strict=True):
-            column.append(row.get(name))
-        if len(self._columns[0]) == ROWS_PER_GROUP:
+        """One row, which must not change any more; columns that it lacks are null."""
+        self._rows.append(row)
+        if len(self._rows) == ROWS_PER_GROUP:
             self._flush()
 
     def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -93,13 +91,12 @@ class TableWriter:
 
     def _flush(self) -> None:
         arrays = [
-            pa.array(values, type=_plain(field.type)).cast(field.type)
-            for values, field in zip(self._columns, self._schema, strict=True)
+            pa.array([row.get(field.name) for row in self._rows], type=_plain(field.type)).cast(field.type)
+            for field in self._schema
         ]
         self._file.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=ROWS_PER_GROUP)
-        self._written += len(self._columns[0])
-        for column in self._columns:
-            column.clear()
+        self._written += len(self._rows)
+        self._rows.clear()
 
 
 def write_rows(folder: Path, table: str, rows: Iterable[Mapping[str, Any]], part: str = "part-00000") -> Path:

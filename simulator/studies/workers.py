@@ -136,7 +136,8 @@ def _run_loop(main: Coroutine[Any, Any, Tally]) -> Tally:
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """Of objects that may be part of cycles. With Python's 700, a quarter of a worker's time goes into looking at sessions
-in flight that are all alive; at this number it is lost in the noise, and what cycles hold until then is a few MiB."""
+in flight, or at rows of a table, that are all alive; at this number it is lost in the noise, and what cycles hold until
+then is a few MiB."""
 
 
 @contextlib.contextmanager
@@ -317,15 +318,17 @@ def in_processes(task: Callable[[int], None], count: int, workers: int) -> None:
     """
     workers = min(workers, count)
     if workers <= 1:
-        for number in range(count):
-            task(number)
+        with _seldom_collected():
+            for number in range(count):
+                task(number)
         return
     context = multiprocessing.get_context("fork")
     parent = os.getpid()
 
     def part(worker: int) -> None:
-        for number in range(worker * count // workers, (worker + 1) * count // workers):
-            task(number)
+        with _seldom_collected():
+            for number in range(worker * count // workers, (worker + 1) * count // workers):
+                task(number)
 
     def part_apart(worker: int, pipe: Connection) -> None:
         _die_with_parent(parent)

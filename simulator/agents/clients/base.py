@@ -1,6 +1,7 @@
 """What all clients on models share: the persona in words, and the prompt file of a method."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,12 @@ class PersonaClient(ModelAgent):
         self.prompt: Prompt = client_prompt(method, blocks)
         name = self.persona.identity.name.split()[0]
         self._values: dict[str, Any] = {"persona": self.persona, "name": name}
+        system, described = _described(self.prompt, self.persona, self._values)
         super().__init__(
             seat,
             model_client,
-            self.prompt.render("system", **self._values),
-            self.prompt.render("persona", **self._values, **in_words(self.persona)),
+            system,
+            described,
             self.prompt.render("reminder", **self._values, **(extra or {})),
             (name, self.persona.identity.name),
             f"client on a model, method {method}",
@@ -93,6 +95,25 @@ class PersonaClient(ModelAgent):
     @property
     def called(self) -> str:
         return self.persona.identity.name
+
+
+KEPT = 512
+"""Personas whose descriptions are kept: a study seats each many times, and rendering costs more than a turn."""
+_kept: OrderedDict[tuple[int, int], tuple[Prompt, Persona, tuple[str, str]]] = OrderedDict()
+
+
+def _described(prompt: Prompt, persona: Persona, values: Mapping[str, Any]) -> tuple[str, str]:
+    """The blocks `system` and `persona` for a persona, the one used longest ago forgotten first."""
+    key = (id(prompt), id(persona))
+    found = _kept.get(key)
+    if found is not None and found[0] is prompt and found[1] is persona:
+        _kept.move_to_end(key)
+        return found[2]
+    texts = (prompt.render("system", **values), prompt.render("persona", **values, **in_words(persona)))
+    _kept[key] = (prompt, persona, texts)
+    if len(_kept) > KEPT:
+        _kept.popitem(last=False)
+    return texts
 
 
 def client_prompt(method: str, blocks: tuple[str, ...] = ()) -> Prompt:
