@@ -14,6 +14,7 @@ from simulator.errors import DamageError
 from simulator.store.histories import read_shard
 from simulator.studies import workers
 from simulator.studies.running import run_study
+from simulator.studies.shards import ShardWriter
 from tests.scripts_for_tests import Reciter
 from tests.studies_for_tests import small
 
@@ -83,3 +84,25 @@ def test_a_signal_drains_all_workers_and_trouble_of_one_the_others(tmp_path: Pat
     with pytest.raises(DamageError, match="--repair"):
         run_study(study(out, "Slow", *LONG))
     assert ended(out) < 40 and not list((out / "journal").glob("*.lease"))
+
+
+def test_a_signal_before_a_worker_listens_or_after_it_ends_it_not_between_two_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    enter, leave = ShardWriter.__enter__, ShardWriter.__exit__
+
+    def signalled_enter(self: ShardWriter) -> ShardWriter:
+        writer = enter(self)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return writer
+
+    def signalled_leave(self: ShardWriter, *exception: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        leave(self, *exception)
+
+    monkeypatch.setattr(ShardWriter, "__enter__", signalled_enter)
+    monkeypatch.setattr(ShardWriter, "__exit__", signalled_leave)
+    tally = run_study(study(out, "Slow", *LONG)).tally
+    assert tally.stopped_by == "SIGTERM was received"
+    assert not list((out / "journal").glob("*.lease"))

@@ -6,9 +6,7 @@ drain the run: every course stops after its current turn, and the same command c
 """
 
 import asyncio
-import contextlib
 import itertools
-import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -19,8 +17,8 @@ from simulator.records.journal_records import CourseRecord, Execution, Failed, O
 from simulator.sessions.course import CourseSetting, run_course
 from simulator.sessions.engine import Drained
 from simulator.studies.shards import Work
+from simulator.studies.signals import drain_signals
 
-DRAIN_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 FAILURES_ARE_JUDGED_AFTER = 20
 _YIELD_EVERY_SECONDS = 0.05
 
@@ -122,7 +120,7 @@ async def run_courses(
                 await asyncio.sleep(0)  # scripted agents never wait: let signals and neighbours in
                 last_yield = time.monotonic()
 
-    with _signals(drain):
+    with drain_signals(drain.asked, drain.ask):
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(concurrency):
@@ -202,28 +200,3 @@ def _judge_failures(tally: Tally, failure_rate: float, drain: Drain) -> None:
             f"{tally.failed} of {tally.tried} courses failed, more than limits.failure_rate={failure_rate:g}; "
             f"most often {cause}"
         )
-
-
-@contextlib.contextmanager
-def _signals(drain: Drain) -> Iterator[None]:
-    """While inside, signals drain; a second Ctrl-C interrupts at once."""
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: signal.Signals) -> None:
-        if drain.asked():
-            for known in DRAIN_SIGNALS:
-                loop.remove_signal_handler(known)
-        drain.ask(f"{number.name} was received")
-
-    try:
-        for number in DRAIN_SIGNALS:
-            loop.add_signal_handler(number, on_signal, number)
-        installed = True
-    except (ValueError, RuntimeError, NotImplementedError):  # not in the main thread: whoever runs us decides
-        installed = False
-    try:
-        yield
-    finally:
-        if installed:
-            for number in DRAIN_SIGNALS:
-                loop.remove_signal_handler(number)

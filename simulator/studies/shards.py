@@ -4,6 +4,7 @@ Histories are read shard by shard and forgotten course by course, so memory does
 """
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from simulator.store.leases import LAPSE_SECONDS, Lease
 from simulator.store.runs import RunFolder
 from simulator.studies.identity import code_version
 from simulator.studies.plan import PlanIndex
+from simulator.studies.signals import DRAIN_SIGNALS
 
 Append = Callable[[CourseRecord], None]
 
@@ -96,7 +98,7 @@ class ShardWriter:
             try:
                 return Lease(self.run.journal, shard, self.lease_seconds)
             except UserError:
-                if time.monotonic() >= until:
+                if time.monotonic() >= until or signal.sigpending() & set(DRAIN_SIGNALS):
                     raise
                 time.sleep(min(1.0, self.lease_seconds / 10))
 

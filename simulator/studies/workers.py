@@ -30,8 +30,9 @@ from simulator.studies.config import StudyConfig
 from simulator.studies.cores import usable_cores
 from simulator.studies.limits import meter_for
 from simulator.studies.plan import PlanIndex
-from simulator.studies.scheduler import DRAIN_SIGNALS, Drain, Tally, run_courses
+from simulator.studies.scheduler import Drain, Tally, run_courses
 from simulator.studies.shards import ShardWriter
+from simulator.studies.signals import DRAIN_SIGNALS, held_signals
 
 FEWEST_COURSES_PER_WORKER = 32
 _REPORT_EVERY_SECONDS = 0.2
@@ -198,13 +199,15 @@ def _supervise(simulate: Simulate, workers: int, progress: Callable[[Tally], Non
     parent = os.getpid()
     team: list[_Member] = []
     try:
-        for worker in range(workers):
-            reader, writer = context.Pipe(duplex=False)
-            process = context.Process(target=_worker, args=(simulate, worker, writer, parent), daemon=True)
-            process.start()
-            writer.close()
-            team.append(_Member(process, reader))
-        with _forwarded_signals([member.process for member in team]):
+        with contextlib.ExitStack() as listening:
+            with held_signals():
+                for worker in range(workers):
+                    reader, writer = context.Pipe(duplex=False)
+                    process = context.Process(target=_worker, args=(simulate, worker, writer, parent), daemon=True)
+                    process.start()
+                    writer.close()
+                    team.append(_Member(process, reader))
+                listening.enter_context(_forwarded_signals([member.process for member in team]))
             _follow(team, progress)
     finally:
         for member in team:
