@@ -1,11 +1,11 @@
 """`dyad bench vllm`: sessions on real vLLM beside the floor, and what affinity saves of its prefix cache.
 
 Two replicas are started by `dyad serve`, each with a KV cache of --blocks blocks: enough for what half of the sessions
-have said, too small for all of them. In five alternating rounds the floor (benchmarks/floor.py, which sends Dyad's
-requests) and Dyad play half of the sessions on one replica, from an empty cache: tokens per second, the client's CPU,
-and the hit rate of one replica. Then all sessions are played on both replicas, with Dyad's affinity and round-robin,
-twice each: as many sessions per replica and as much cache per session as one replica had. Affinity has to keep
-its hit rate; round-robin has every replica see every session, and loses what does not fit.
+have said, too small for all of them. In five rounds the floor (benchmarks/floor.py, which sends Dyad's requests) and
+Dyad play half of the sessions on one replica, each twice and crosswise, from an empty cache: tokens per second, the
+client's CPU, and the hit rate of one replica. Then all sessions are played on both replicas, with Dyad's affinity and
+round-robin, twice each: as many sessions per replica and as much cache per session as one replica had. Affinity has to
+keep its hit rate; round-robin has every replica see every session, and loses what does not fit.
 
 Without further words: vLLM's CPU build (DYAD_VLLM_PYTHON) with a tiny model of random weights; with --weights any
 model, for instance on a GPU:
@@ -34,10 +34,10 @@ SPREAD_ROUNDS = 2
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; see the module's docstring."""
     parser = OneLineParser("dyad bench vllm", description=__doc__)
-    parser.add_argument("--sessions", type=int, default=24, help="sessions on two replicas; half as many on one")
-    parser.add_argument("--turns", type=int, default=16, help="turns per session")
+    parser.add_argument("--sessions", type=int, default=64, help="sessions on two replicas; half as many on one")
+    parser.add_argument("--turns", type=int, default=8, help="turns per session")
     parser.add_argument("--tokens", type=int, default=32, help="tokens of every answer")
-    parser.add_argument("--blocks", type=int, default=352, help="blocks of each replica's KV cache (CPU: 128 tokens)")
+    parser.add_argument("--blocks", type=int, default=560, help="blocks of each replica's KV cache (CPU: 128 tokens)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of floor and Dyad")
     parser.add_argument("--weights", help="repository or folder of a model, in place of the tiny one")
     parser.add_argument("--serving", default="cpu", help="how it is served: a file of conf/serving")
@@ -87,9 +87,13 @@ def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str,
     ours("warm-up", half, "affinity", urls[:1])
     floors, one = [], []
     for number in range(options.rounds):
-        arms = [(floors, floor), (one, lambda n=number: ours(f"one-{n}", half, "affinity", urls[:1]))]
-        for arm, play in arms if number % 2 else reversed(arms):
-            arm.append(play())
+        halves: dict[str, list[dict[str, Any]]] = {"floor": [], "ours": []}
+        for place, arm in enumerate(
+            ("floor", "ours", "ours", "floor") if number % 2 else ("ours", "floor", "floor", "ours")
+        ):
+            halves[arm].append(floor() if arm == "floor" else ours(f"one-{number}-{place}", half, "affinity", urls[:1]))
+        floors.append(_together(halves["floor"]))
+        one.append(_together(halves["ours"]))
         say(f"round {number + 1}: floor {floors[-1]['tokens_per_s']:.1f}, Dyad {one[-1]['tokens_per_s']:.1f} tokens/s")
     two: dict[str, list[dict[str, Any]]] = {"affinity": [], "round_robin": []}
     for number in range(SPREAD_ROUNDS):
@@ -144,6 +148,16 @@ def lines_of(result: dict[str, Any]) -> list[str]:
         f"working set of {result['sessions']} sessions: {result['working_set_tokens']:,} tokens; each replica's cache: "
         f"{result['blocks_per_replica']} blocks",
     ]
+
+
+def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """An arm's parts of a round as one: a machine's slow spells meet both arms where their parts stand crosswise."""
+    seconds = sum(part["wall_s"] for part in parts)
+    return {
+        "tokens_per_s": sum(part["tokens_per_s"] * part["wall_s"] for part in parts) / seconds,
+        "cpu_ms": statistics.mean(part["cpu_ms"] for part in parts),
+        "hit_rate": statistics.mean(part["hit_rate"] for part in parts),
+    }
 
 
 def _arm(words: list[str], urls: list[str], tokens: int) -> dict[str, Any]:

@@ -41,7 +41,12 @@ def _words(run: Path, server: Mock) -> list[str]:
 
 
 def _tables(run: Path) -> dict[str, bytes]:
-    return {path.parent.name: path.read_bytes() for path in sorted(run.glob("dataset/*/administered-*.parquet"))}
+    files = sorted(run.glob("dataset/*/administered-*.parquet"))
+    return {f"{path.parent.name}/{path.stem}": path.read_bytes() for path in files}
+
+
+def _rows(run: Path, table: str, name: str = "mock") -> pl.DataFrame:
+    return pl.read_parquet(run / "dataset" / table / f"administered-{name}-*.parquet")
 
 
 def _bodies(server: Mock) -> list[str]:
@@ -77,7 +82,8 @@ def test_killed_in_the_middle_it_asks_nothing_twice_and_ends_with_the_same_bytes
         assert len(again) == len(set(again)) == len(everything) - kept
         assert administer(_words(cut, server)) == 0
         assert _bodies(server) == []
-    assert set(_tables(cut)) == {"administrations", "scores"}
+    parts = [f"administered-mock-observer-{words}" for words in ("SRS-steps", "WAI_SR-official")]
+    assert list(_tables(cut)) == [f"{table}/{part}" for table in ("administrations", "scores") for part in parts]
     assert _tables(cut) == _tables(whole)
 
 
@@ -87,14 +93,14 @@ def test_answers_stand_beside_those_of_the_run_and_say_who_gave_them(rated: Path
         assert administer(_words(run, server)) == 0
         sent = [json.loads(body)["messages"] for body in _bodies(server)]
     assert len({json.dumps(messages[0]) for messages in sent}) == 2  # one shared prefix per session
-    rows = pl.read_parquet(run / "dataset" / "administrations" / "administered-mock.parquet")
+    rows = _rows(run, "administrations")
     assert rows.height == 2 * 16
     assert set(rows["moment"]) == {"afterwards (mock)"}
     assert set(rows["respondent"]) == {"observer"}
     answered = rows.filter(pl.col("value").is_not_null())
     assert rows.filter(pl.col("value").is_null())["missing_reason"].null_count() == 0
     assert answered["value"].is_between(0, 10).all()
-    scores = pl.read_parquet(run / "dataset" / "scores" / "administered-mock.parquet")
+    scores = _rows(run, "scores")
     assert {"Task", "Goal", "Bond", "total"} <= set(scores["scale"])
 
 
@@ -110,3 +116,36 @@ def test_what_an_instrument_does_not_provide_for_is_refused_unless_marked_adapte
         assert administer([*words, "adapted=true"]) == 0
     scores = pl.read_parquet(next(run.glob("dataset/scores/administered-*.parquet")))
     assert all("adapted" in marks for marks in scores["marks"])
+
+
+def test_other_instruments_under_the_same_name_leave_those_before_in_their_place(rated: Path, tmp_path: Path) -> None:
+    run = _copy(rated, tmp_path, "run")
+    with mock_server() as server:
+        assert administer(_words(run, server)) == 0
+        before = _tables(run)
+        words = [word.replace(INSTRUMENTS, "instruments=[seq]") for word in _words(run, server)]
+        assert administer(words) == 0
+    assert before.items() < _tables(run).items()
+    assert set(_rows(run, "scores")["instrument"]) == {"SRS", "WAI-SR", "SEQ"}
+
+
+def test_a_whole_form_is_one_request_and_what_is_no_answer_of_the_scale_is_missing(rated: Path, tmp_path: Path) -> None:
+    run = _copy(rated, tmp_path, "run")
+    words = ["layout=form", "instruments=[wai_sr]"]
+    with mock_server() as server:
+        asked = [word for word in _words(run, server) if word != INSTRUMENTS]
+        assert administer([*asked, *words]) == 0
+        sent = _bodies(server)
+        assert administer([*asked, *words]) == 0
+        assert _bodies(server) == []
+    assert len(sent) == 2  # one a session
+    rows = _rows(run, "administrations")
+    assert rows.height == 2 * 12 and rows["value"].is_between(1, 5).all() and rows["probability"].null_count() == 24
+    for text, reason in (("I would rather not say.", "the reply is no JSON object"), ('{"wai1": 9}', None)):
+        with mock_server(rules=[{"match": "fills in a questionnaire", "text": text}]) as server:
+            asked = [word for word in _words(run, server) if word not in (INSTRUMENTS, "name=mock")]
+            assert administer([*asked, *words, "name=odd", f"seed={len(text)}"]) == 0
+        odd = _rows(run, "administrations", "odd")
+        assert odd["value"].null_count() == 24 and odd["missing_reason"].null_count() == 0
+        assert reason is None or set(odd["missing_reason"]) == {reason}
+        assert odd["raw_text"].null_count() == 0

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from simulator.cli.code import main as code_command
+from simulator.cli.validate import main as validate_command
 from simulator.codebooks import load_codebook
 from simulator.codebooks.gates import ALWAYS
 from simulator.coding.base import CodedTurn
@@ -23,6 +24,7 @@ from simulator.errors import DamageError, UserError
 from simulator.store.answers import AnswerLog
 from simulator.studies.composing import compose
 from simulator.studies.running import run_study
+from tests.coded_for_tests import annomi_rows, write
 from tests.mock_for_tests import Mock, mock_server
 
 TARGET = "simulator.coding.llm.coder.LLMCoder"
@@ -67,7 +69,8 @@ def mock() -> Iterator[Mock]:
 
 
 def test_every_code_of_every_unit_costs_one_token_and_has_a_probability(mock: Mock, run: Path) -> None:
-    count = code_run(run, "bolt", options(mock, codebook="bolt"))
+    coded = code_run(run, "bolt", options(mock, codebook="bolt"))
+    count = coded.judgments
     found, turns = codings(run, "bolt"), pl.read_parquet(run / "dataset/turns/*.parquet")
     per_role = {
         role: len([c for c in load_codebook("bolt").codes if role in c.roles]) for role in ("client", "therapist")
@@ -253,3 +256,19 @@ def test_many_sessions_are_asked_about_at_once(run: Path) -> None:
         mock.wait_for(4)  # one session's first request each, before anything was answered
         mock.go_on()
         assert coding.result(60) > 0
+
+
+def test_a_language_model_is_validated_by_the_command_that_validates_every_coder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "annomi.csv"
+    write(data, annomi_rows(4))
+    words = ["llm", "coders.llm.codebook=annomi", "--against", str(data), "--json"]
+    with mock_server(rules=[{"match": "Which value has", "distribution": {"A": 0.9, "B": 0.05, "C": 0.05}}]) as mock:
+        assert validate_command([*words[:2], *mock.overrides, *words[2:]]) == 0
+        asked = len(mock.new_requests())
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"therapist", "client"}
+    for report in found.values():
+        assert report["units"] == 32 and 0 <= report["macro_f1"] < 0.5 and report["missing"] == {}
+    assert asked > 64

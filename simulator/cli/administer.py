@@ -1,12 +1,14 @@
 """`dyad administer RUN instruments=[seq,wai_sr] model=... [KEY=VALUE]`: a model fills in instruments about sessions.
 
 RUN is any run or import. `instruments` and `model` are as for `dyad run`; besides: respondent=client, therapist or
-observer; adapted=true, which marks every score; seed; name, which tells apart what several models answered. Answers are
-kept as they come: after a kill the same command goes on, and asks nothing twice that was answered.
+observer; layout=form, which puts all items of an instrument in one request; adapted=true, which marks every score;
+seed; name, which tells apart what several models answered. Answers are kept as they come: after a kill the same command
+goes on, and asks nothing twice that was answered.
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from simulator.cli.main import OneLineParser
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     from simulator.studies.administering import Afterwards, Given, administer_run
     from simulator.studies.composing import compose
 
-    own = {"respondent": "client", "adapted": "false", "seed": "0", "name": ""}
+    own = {"respondent": "client", "adapted": "false", "seed": "0", "name": "", "layout": "items"}
     rest = []
     for word in options.words:
         key, _, value = word.partition("=")
@@ -38,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"respondent: '{own['respondent']}' is none of client, therapist, observer")
     if own["adapted"] not in ("true", "false") or not own["seed"].isdigit():
         raise UserError("adapted: true or false; seed: a whole number")
+    if own["layout"] not in ("items", "form"):
+        raise UserError(f"layout: '{own['layout']}' is none of items, form")
     config = compose(*rest)
     model = config.model_for("coders")
     if model is None:
@@ -54,13 +58,13 @@ def main(arguments: Sequence[str]) -> int:
     name = own["name"] or re.sub(r"[^A-Za-z0-9_-]+", "-", f"{model.get('name') or 'model'}-{own['respondent']}")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UserError(f"name: '{name}'; letters, digits, - and _ only")
-    asked = Afterwards(given, model, name, own["respondent"], int(own["seed"]))  # type: ignore[arg-type]
+    asked = Afterwards(given, model, name, own["respondent"], int(own["seed"]), own["layout"])  # type: ignore[arg-type]
     tally = administer_run(options.run, asked)
     if options.json:
-        show_json({"run": str(options.run), "name": name, **{key: getattr(tally, key) for key in tally.__slots__}})
+        show_json({"run": str(options.run), "name": name, **asdict(tally)})
     else:
         show(
             f"{tally.sessions} sessions, {tally.answers} answers ({tally.asked} asked now, {tally.missing} missing); "
-            f"{tally.cached_tokens:,} of {tally.prompt_tokens:,} prompt tokens from the server's cache"
+            f"{tally.usage.words}"
         )
     return 0

@@ -5,6 +5,7 @@ model.url=...`. An interrupted coding goes on with the same command.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from simulator.cli.main import OneLineParser
@@ -29,15 +30,17 @@ def main(arguments: Sequence[str]) -> int:
             raise UserError(f"dyad code: '{word}' is not understood; write coders=NAME")
     found = coder_options(composed(options.overrides))
     sessions = read_table(options.run, "sessions", ["course_id"]).height
-    counts = {}
+    coded = {}
     for name, option in found.items():
         with progress_bar(sessions, f"coding: {name}", options.quiet or options.json) as bar:
-            counts[name] = code_run(options.run, name, option, lambda sessions, bar=bar: bar.update(sessions))  # type: ignore[misc]
+            coded[name] = code_run(options.run, name, option, lambda sessions, bar=bar: bar.update(sessions))  # type: ignore[misc]
     if options.json:
-        show_json({"run": str(options.run), "judgments": counts})
+        judgments = {name: one.judgments for name, one in coded.items()}
+        usage = {name: asdict(one.usage) for name, one in coded.items() if one.usage is not None}
+        show_json({"run": str(options.run), "judgments": judgments, "usage": usage})
     else:
-        for name, count in counts.items():
-            show(f"{name}: {count} judgments")
+        for name, one in coded.items():
+            show(f"{name}: {one.judgments} judgments" + (f"; {one.usage.words}" if one.usage is not None else ""))
     return 0
 
 

@@ -57,14 +57,14 @@ def _coder(name: str, options: Sequence[str]) -> "Coder":
 
 
 def _options(words: Sequence[str]) -> dict[str, Any]:
-    import yaml
+    from simulator.resources import read_yaml
 
     found = {}
     for word in words:
         key, mark, value = word.partition("=")
         if not mark or not key:
             raise UserError(f"dyad validate: '{word}' is not understood; write key=value")
-        found[key] = yaml.safe_load(value)
+        found[key] = read_yaml(value)
     return found
 
 

@@ -7,12 +7,14 @@ not asked about again.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from simulator.coding.base import Coder, coded_frame, coded_sessions, sessions_of
 from simulator.errors import SessionError, UserError
 from simulator.locate import locate
+from simulator.models.handle import Usage
 from simulator.store.answers import AnswerLog
 from simulator.store.parquet import write_table
 from simulator.store.runs import open_run
@@ -28,6 +30,8 @@ Progress = Callable[[int], None]
 @runtime_checkable
 class AsksModel(Protocol):
     """A coder that asks a model, many sessions at once (see `coding.llm.coder.LLMCoder.code`)."""
+
+    usage: Usage
 
     def code(self, sessions: Any, known: Mapping[str, Any], keep: Callable[[str, Any], None]) -> Any: ...
 
@@ -51,8 +55,16 @@ def make_coder(name: str, options: Mapping[str, Any]) -> Coder:
     return coder
 
 
-def code_run(folder: Path, name: str, options: Mapping[str, Any], progress: Progress = lambda sessions: None) -> int:
-    """Code all turns of a run with one coder; returns the number of judgments.
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """What came of a coding: judgments, and what was asked of a model for those that were not kept from before."""
+
+    judgments: int
+    usage: Usage | None = None
+
+
+def code_run(folder: Path, name: str, options: Mapping[str, Any], progress: Progress = lambda sessions: None) -> Coded:
+    """Code all turns of a run with one coder.
 
     Streamed by part of the dataset, each part replaced atomically, so memory does not grow with the run.
 
@@ -75,7 +87,7 @@ def code_run(folder: Path, name: str, options: Mapping[str, Any], progress: Prog
         judgments += coded.height
         table = coded.to_arrow().select(TABLES["codings"].names).cast(TABLES["codings"])
         write_table(run.dataset, "codings", table, f"{label}-{part.stem.removeprefix('part-')}")
-    return judgments
+    return Coded(judgments, coder.usage if isinstance(coder, AsksModel) else None)
 
 
 def _asked(folder: Path, coder: Any, turns: "pl.DataFrame", progress: Progress) -> "pl.DataFrame":

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
+
+from simulator.resources import read_yaml
 
 FOLDER = Path(__file__).parent / "measured"
 
@@ -54,4 +55,4 @@ def measured(coder: str, codebook: str) -> Measured | None:
     path = FOLDER / f"{coder}-{codebook}.yaml"
     if not path.is_file():
         return None
-    return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Measured)
+    return msgspec.convert(read_yaml(path.read_text(encoding="utf-8")), Measured)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
+
+from simulator.resources import read_yaml
 
 RATER = "human-"
 """What the names of coders begin with who are people that coded a sample of a run (`coding/human`). A rate over their
@@ -42,4 +43,4 @@ def people(codebook: str, code: str) -> People:
 
 @lru_cache(maxsize=1)
 def _read() -> list[People]:
-    return msgspec.convert(yaml.safe_load(_FILE.read_text(encoding="utf-8")), list[People])
+    return msgspec.convert(read_yaml(_FILE.read_text(encoding="utf-8")), list[People])

@@ -26,6 +26,7 @@ from simulator.coding.phrases import Hit, Phrase, Reader, Scope, Tokens, find_hi
 from simulator.coding.units import back_in_turns, check_units, in_utterances, units_fingerprint
 from simulator.errors import UserError, nearest
 from simulator.records.fingerprints import fingerprint, text_fingerprint
+from simulator.resources import read_yaml
 
 PATTERNS = Path(__file__).parent / "patterns"
 """Where the shipped pattern sets lie."""
@@ -221,7 +222,7 @@ def _find(patterns: str | Path) -> Path:
 
 def _convert(text: str, kind: type[Any], path: Path) -> Any:
     try:
-        return msgspec.convert(yaml.safe_load(text), kind)
+        return msgspec.convert(read_yaml(text), kind)
     except yaml.YAMLError as error:
         raise UserError(f"{path} is no YAML: {str(error).splitlines()[0]}") from None
     except msgspec.ValidationError as error:

@@ -53,6 +53,36 @@ class Call:
 
 
 @dataclass(slots=True)
+class Usage:
+    """What calls to a model cost: their number, tries again, tokens, seconds of waiting summed over calls."""
+
+    calls: int = 0
+    retries: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+    def take(self, call: Call) -> None:
+        """Count one call."""
+        self.calls += 1
+        self.retries += call.retries
+        self.prompt_tokens += call.prompt_tokens
+        self.cached_tokens += call.cached_tokens or 0
+        self.completion_tokens += call.completion_tokens
+        self.seconds += call.seconds
+
+    @property
+    def words(self) -> str:
+        """In a line."""
+        again = f", {self.retries} tries again" if self.retries else ""
+        return (
+            f"{self.calls:,} requests{again}; {self.cached_tokens:,} of {self.prompt_tokens:,} prompt tokens from the "
+            f"server's cache, {self.completion_tokens:,} generated"
+        )
+
+
+@dataclass(slots=True)
 class CallLog:
     """The calls of one chair in one session, in order, until they are taken."""
 

@@ -15,18 +15,16 @@ from pydantic import BaseModel, ValidationError
 from simulator.errors import UserError, nearest
 from simulator.personas.consistency import contradictions
 from simulator.personas.schema import Persona
-
-# The C loader parses a set about eight times faster; a PyYAML without libyaml has only the other.
-_BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from simulator.resources import YAML_LOADER
 
 
-class PersonaLoader(_BaseLoader):  # type: ignore[misc]
+class PersonaLoader(YAML_LOADER):  # type: ignore[misc]
     """The safe loader, with only `true` and `false` as truth values (YAML 1.2): 'yes' and 'no' are words people say."""
 
 
 PersonaLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in _BaseLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in YAML_LOADER.yaml_implicit_resolvers.items()
 }
 PersonaLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), ["t", "f"])
 

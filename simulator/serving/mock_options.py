@@ -191,8 +191,10 @@ def read_options(path: Path) -> MockOptions:
     """
     import yaml
 
+    from simulator.resources import read_yaml
+
     try:
-        content = yaml.safe_load(path.read_text())
+        content = read_yaml(path.read_text())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a YAML file of mock options") from None
     except yaml.YAMLError as error:

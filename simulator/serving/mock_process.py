@@ -18,14 +18,14 @@ def options_from(file: Path | None, settings: Sequence[str], faults: Sequence[st
     Raises:
         UserError: a word is wrong, or the file.
     """
-    import yaml
+    from simulator.resources import read_yaml
 
     content: dict[str, Any] = read_options(file).model_dump(by_alias=True) if file is not None else {}
     for word in settings:
         key, separator, value = word.partition("=")
         if not separator:
             raise UserError(f"--set {word}: write KEY=VALUE")
-        content[key] = yaml.safe_load(value)
+        content[key] = read_yaml(value)
     for word in faults:
         name, separator, rate = word.partition("=")
         if not separator:

@@ -17,13 +17,13 @@ for every model. How well the rules find what the definitions mean is measured o
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
-import yaml
 
+from simulator.resources import read_yaml
 from simulator.sessions.goodbye_loops import repeats_goodbye
 from simulator.sessions.guard_features import FEATURES, WORD, one_sided, words_of
 
@@ -152,18 +152,21 @@ class RuleBook:
 
 @lru_cache(maxsize=1)
 def load_rules() -> RuleBook:
-    """The rules, compiled once per process."""
-    document = yaml.safe_load((Path(__file__).parent / "guard_rules.yaml").read_text(encoding="utf-8"))
+    """The rules, read once per process."""
+    document = read_yaml((Path(__file__).parent / "guard_rules.yaml").read_text(encoding="utf-8"))
     return RuleBook(msgspec.convert(document, dict[str, list[Rule]]))
 
 
 def _finder(rule: Rule) -> Callable[[str], str | None]:
     if rule.feature is not None:
         return FEATURES[rule.feature]
-    search = re.compile(rule.pattern or "", re.MULTILINE | re.DOTALL).search
+
+    @cache
+    def search() -> Callable[[str], re.Match[str] | None]:  # most rules are never tried: compiled when one is
+        return re.compile(rule.pattern or "", re.MULTILINE | re.DOTALL).search
 
     def find(text: str) -> str | None:
-        match = search(text)
+        match = search()(text)
         return match[0].strip() if match else None
 
     return find

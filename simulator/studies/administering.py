@@ -1,8 +1,8 @@
 """Giving instruments to stored or imported sessions afterwards: a model answers for a client, therapist or observer.
 
-Each item is asked by itself behind one shared prefix (framing and transcript). The first request of a session is
-awaited before its siblings are sent, so that the server finds the prefix in its cache. Order of items and of options
-follow from the seed.
+Each item is asked by itself behind one shared prefix (framing and transcript), or, with the layout `form`, all items of
+an instrument at once. The first request of a session is awaited before its siblings are sent, so that the server finds
+the prefix in its cache. Order of items and of options follow from the seed.
 
 Answers are kept in `administered/<name>/` of the run's folder as they come (`AnswerLog`). The same command goes on from
 there and asks nothing that was answered: an answer's key is made of all that can change it (transcript, instrument,
@@ -11,8 +11,9 @@ answers, in the order of the sessions.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -21,11 +22,12 @@ import msgspec
 
 from simulator.agents.prompting import FOLDER, content_of, load_prompt
 from simulator.agents.questionnaires import ask_item
+from simulator.agents.whole_form import FORM_PROMPT, ask_form
 from simulator.errors import SessionError, UserError
 from simulator.instruments.schema import Instrument, Item
 from simulator.instruments.scoring import adaptation
 from simulator.models.clients import ModelClients
-from simulator.models.handle import CallLog, SeatedModelClient
+from simulator.models.handle import CallLog, SeatedModelClient, Usage
 from simulator.models.messages import Message
 from simulator.records.fingerprints import fingerprint
 from simulator.records.journal_records import Administration, Answer
@@ -40,6 +42,7 @@ from simulator.studies.chairs import counted_model
 from simulator.studies.recordings import Recorded, recorded_sessions
 
 Respondent = Literal["client", "therapist", "observer"]
+Layout = Literal["items", "form"]
 SESSIONS_AT_ONCE = 8
 """Sessions whose items are asked at the same time."""
 
@@ -62,6 +65,8 @@ class Afterwards:
     name: str
     respondent: Respondent = "client"
     seed: int = 0
+    layout: Layout = "items"
+    """Every item by itself, or all items of an instrument in one request."""
 
 
 @dataclass(slots=True)
@@ -72,8 +77,7 @@ class Tally:
     answers: int = 0
     asked: int = 0
     missing: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
+    usage: Usage = field(default_factory=Usage)
 
 
 def administer_run(folder: Path, asked: Afterwards) -> Tally:
@@ -92,19 +96,26 @@ def administer_run(folder: Path, asked: Afterwards) -> Tally:
             asyncio.run(_ask_all(folder, asked, kept, tally))
         except SessionError as error:
             raise UserError(f"dyad administer: {error}; what was answered is kept, the same command goes on") from None
-    with (
-        TableWriter(run.dataset, "administrations", f"administered-{asked.name}") as answers,
-        TableWriter(run.dataset, "scores", f"administered-{asked.name}") as scores,
-    ):
-        for recorded in recorded_sessions(folder):
-            tally.sessions += 1
-            for given in asked.given:
+    for given in asked.given:
+        part = _part(asked, given)
+        with (
+            TableWriter(run.dataset, "administrations", part) as answers,
+            TableWriter(run.dataset, "scores", part) as scores,
+        ):
+            for recorded in recorded_sessions(folder):
                 filled = _filled(asked, given, recorded, days, kept.known)
                 answers.extend(answer_rows(filled))
                 scores.extend(score_rows(filled, given.instrument))
                 tally.answers += len(filled.answers)
                 tally.missing += sum(answer.value is None for answer in filled.answers)
+    tally.sessions = sum(1 for _ in recorded_sessions(folder))
     return tally
+
+
+def _part(asked: Afterwards, given: Given) -> str:
+    """The file of the tables that holds these answers: what else was administered under the same name stays."""
+    words = (asked.respondent, given.instrument.name, given.form)
+    return "-".join(["administered", asked.name, *(re.sub(r"[^A-Za-z0-9]+", "_", word) for word in words)])
 
 
 def lead_of(asked: Afterwards, recorded: Recorded) -> Message:
@@ -119,15 +130,28 @@ def lead_of(asked: Afterwards, recorded: Recorded) -> Message:
     return Message("system", text)
 
 
-def places_of(asked: Afterwards, recorded: Recorded) -> list[tuple[Given, Item, int]]:
-    """All items about a session with their seeds, in the order in which they are asked."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one request asks: an item, or all of an instrument (`item` is None)."""
+
+    given: Given
+    item: Item | None
+    seed: int
+
+
+def places_of(asked: Afterwards, recorded: Recorded) -> list[Place]:
+    """All requests about a session with their seeds, in the order in which they are sent."""
     base = session_key(f"{asked.seed}:{asked.name}:{recorded.course['course_id']}", recorded.session)
-    places = [
-        (given, item, turn_seed(base, -1, asked.respondent, f"administration:{given.instrument.name}:{item.id}"))
-        for given in asked.given
-        for item in given.instrument.items_of(given.form)
-    ]
-    return sorted(places, key=lambda place: place[2])
+
+    def place(given: Given, item: Item | None) -> Place:
+        purpose = f"administration:{given.instrument.name}" + (f":{item.id}" if item is not None else "")
+        return Place(given, item, turn_seed(base, -1, asked.respondent, purpose))
+
+    if asked.layout == "form":
+        places = [place(given, None) for given in asked.given]
+    else:
+        places = [place(given, item) for given in asked.given for item in given.instrument.items_of(given.form)]
+    return sorted(places, key=lambda place: place.seed)
 
 
 async def _ask_all(folder: Path, asked: Afterwards, kept: AnswerLog, tally: Tally) -> None:
@@ -146,8 +170,7 @@ async def _ask_all(folder: Path, asked: Afterwards, kept: AnswerLog, tally: Tall
         while batch := list(islice(sessions, SESSIONS_AT_ONCE)):
             await asyncio.gather(*map(one, batch))
             for call in log.take():
-                tally.prompt_tokens += call.prompt_tokens
-                tally.cached_tokens += call.cached_tokens or 0
+                tally.usage.take(call)
     finally:
         await clients.close()
 
@@ -158,15 +181,21 @@ async def _ask_session(
     lead, shared = lead_of(asked, recorded), _shared_key(asked, recorded)
     person: Literal["first", "third"] = "third" if asked.respondent == "observer" else "first"
 
-    async def one(place: tuple[Given, Item, int]) -> None:
-        given, item, seed = place
-        answer = await ask_item(
-            model, [lead], f"the {asked.respondent}", given.instrument, item, given.form, seed,
-            person=person, order="shuffled",
-        )  # fmt: skip
-        answer.seed = seed
-        kept.put(_key(shared, place), msgspec.to_builtins(answer))
-        tally.asked += 1
+    who = f"the {asked.respondent}"
+
+    async def one(place: Place) -> None:
+        instrument, form = place.given.instrument, place.given.form
+        if place.item is None:
+            answers = await ask_form(model, [lead], who, instrument, form, place.seed, person=person)
+        else:
+            item = await ask_item(
+                model, [lead], who, instrument, place.item, form, place.seed, person=person, order="shuffled"
+            )
+            answers = [item]
+        for answer in answers:
+            answer.seed = place.seed
+        kept.put(_key(shared, place), msgspec.to_builtins(answers))
+        tally.asked += len(answers)
 
     waiting = [place for place in places_of(asked, recorded) if _key(shared, place) not in kept.known]
     if waiting:
@@ -175,19 +204,21 @@ async def _ask_session(
 
 
 def _shared_key(asked: Afterwards, recorded: Recorded) -> str:
-    prompts = [content_of(FOLDER / name) for name in ("administer.jinja", "item.jinja")]
+    of_layout = FORM_PROMPT if asked.layout == "form" else "item.jinja"
+    prompts = [content_of(FOLDER / name) for name in ("administer.jinja", of_layout)]
     return fingerprint(
         {
             "transcript": transcript_fingerprint((turn.role, turn.text) for turn in recorded.turns),
             "persona": recorded.persona.model_dump(mode="json") if recorded.persona else None,
             "respondent": asked.respondent, "model": counted_model(asked.model, "model"), "prompts": prompts,
+            "version": 2,
         }
     )  # fmt: skip
 
 
-def _key(shared: str, place: tuple[Given, Item, int]) -> str:
-    given, item, seed = place
-    return fingerprint([shared, given.instrument.fingerprint, given.form, item.id, str(seed)])
+def _key(shared: str, place: Place) -> str:
+    item = None if place.item is None else place.item.id
+    return fingerprint([shared, place.given.instrument.fingerprint, place.given.form, item, str(place.seed)])
 
 
 def _filled(
@@ -196,9 +227,10 @@ def _filled(
 ) -> Administration:  # fmt: skip
     shared = _shared_key(asked, recorded)
     found = {
-        place[1].id: msgspec.convert(answers[_key(shared, place)], Answer)
+        answer.item: answer
         for place in places_of(asked, recorded)
-        if place[0] is given
+        if place.given is given
+        for answer in msgspec.convert(answers[_key(shared, place)], list[Answer])
     }
     course = str(recorded.course["course_id"])
     return Administration(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import yaml
 
 from simulator.instruments.loading import list_instruments, load_instrument
+from simulator.resources import read_yaml
 
 Kind = Literal["text", "option", "level", "percent", "severity"]
 Group = Literal["basic", "manner", "big_five", "symptoms"]
@@ -59,7 +59,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 @lru_cache(maxsize=1)
 def profile_fields() -> dict[str, Field]:
     """All fields by name, in the order in which they are asked."""
-    content = yaml.safe_load((Path(__file__).parent / "fields.yaml").read_text(encoding="utf-8"))
+    content = read_yaml((Path(__file__).parent / "fields.yaml").read_text(encoding="utf-8"))
     document = msgspec.convert(content, _File)
     fields = [
         msgspec.structs.replace(field, options=LEVELS) if field.kind == "level" else field for field in document.fields

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from simulator.errors import UserError, nearest
+from simulator.resources import read_yaml
 
 FOLDER = Path(__file__).resolve().parent / "phrases"
 
@@ -168,22 +168,17 @@ def sources(folder: Path, speaker: str) -> dict[str, str]:
     Raises:
         UserError: a slot is unknown, a family is empty, not a block of text, or stands in two files.
     """
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     families: dict[str, str] = {}
     for path in sorted(folder.glob(f"{speaker}_*.yaml")):
-        for name, block in _checked(path, loader):
+        for name, block in _checked(path):
             if name in families:
                 raise UserError(f"{path.name}: family {name!r} stands in two files; keep one")
             families[name] = block
     return families
 
 
-def _checked(path: Path, loader: Any) -> Iterator[tuple[str, str]]:
-    import yaml
-
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+def _checked(path: Path) -> Iterator[tuple[str, str]]:
+    content = read_yaml(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise UserError(f"{path.name}: expected families by name, found {type(content).__name__}")
     for name, block in content.items():

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from simulator.agents.scripted.codes import BEHAVIOURS, PROBES, THERAPIST_CODES
 from simulator.errors import UserError, nearest
+from simulator.resources import read_yaml
 
 FOLDER = Path(__file__).resolve().parent / "policies"
 
@@ -103,7 +104,7 @@ def load_policy(name: str) -> Policy:
         raise UserError(f"policy: there is no scripted therapist policy '{name}'{nearest(name, policy_names())}")
     path = FOLDER / f"{name}.yaml"
     try:
-        return Policy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Policy.model_validate(read_yaml(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
     except ValidationError as error:

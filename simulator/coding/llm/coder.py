@@ -6,7 +6,6 @@ model. Addresses, connections and the number of sessions in flight do not.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +20,7 @@ from simulator.coding.llm.units import UnitPlace, asked_codes, places
 from simulator.errors import UserError
 from simulator.models.choice import LEAST_SHARE, Order
 from simulator.models.clients import ModelClients
-from simulator.models.handle import Call, CallLog, SeatedModelClient
+from simulator.models.handle import CallLog, SeatedModelClient, Usage
 from simulator.models.messages import Completer
 from simulator.records.fingerprints import fingerprint, text_fingerprint
 from simulator.records.text import transcript_fingerprint
@@ -29,27 +28,6 @@ from simulator.records.text import transcript_fingerprint
 VERSION = 1
 """Of what this module does with answers; part of the fingerprint."""
 Layout = Literal["choice", "joint"]
-
-
-@dataclass(slots=True)
-class Usage:
-    """What the calls to a model cost: their number, tries again, tokens, seconds of waiting summed over calls."""
-
-    calls: int = 0
-    retries: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    seconds: float = 0.0
-
-    def take(self, call: Call) -> None:
-        """Count one call."""
-        self.calls += 1
-        self.retries += call.retries
-        self.prompt_tokens += call.prompt_tokens
-        self.cached_tokens += call.cached_tokens or 0
-        self.completion_tokens += call.completion_tokens
-        self.seconds += call.seconds
 
 
 class LLMCoder:
