@@ -43,6 +43,14 @@ CONTEXT_FREE = (
 )
 
 
+WHY = (
+    "ours is the default: every code has a probability and can be missing by itself, behind one shared prefix;",
+    "(a) costs as much and judges each turn without what was said before it; (c) computes fewer prompt tokens, but its "
+    "answers are generated token by token, lean on each other and have no probability",
+)
+"""Why the default is the default, whatever the figures of one machine."""
+
+
 class Watched:
     """A model client that notes what it is asked; with `salts`, every request gets a cache of its own."""
 
@@ -197,4 +205,4 @@ def lines_of(result: dict[str, Any]) -> list[str]:
             f"{arm['prefix_tree_tokens']:,}; {arm['prefix_tree_blocks_tokens']:,} in whole blocks), "
             f"{arm['requests']} requests, {arm['wall_s']:.0f} s"
         )
-    return lines
+    return [*lines, *WHY]
