@@ -1,8 +1,8 @@
 """`dyad bench administration`: 108 items about one session on real vLLM, with the shared prefix and without it.
 
-Three arms ask the same items about the same transcript (1,200 words or more), every answer of the same number of
-tokens unless said: Dyad's way (the first request alone, then the others at once, behind one prefix that the server
-keeps); one request at a time, each with a cache salt of its own, so that nothing is found in the cache; and the
+Three arms ask the same items about one transcript (4,200 words, at which ClientCAST cuts), every answer of the same
+number of tokens unless said: Dyad's way (the first request alone, then the others at once, behind one prefix that the
+server keeps); one request at a time, each with a cache salt of its own, so that nothing is found in the cache; and the
 latter with answers of 50 tokens, as ClientCAST asks them. Figures are of one server with a tiny model of random weights
 on CPUs: ratios of one machine, no speeds of a real model.
 """
@@ -29,12 +29,14 @@ from simulator.models.openai import OpenAIServerClient
 FORMS = (("CECS", "clientcast"), ("HAQ-II", "official"), ("SEQ", "official"), ("SRS", "steps"), ("WAI-SR", "official"))
 SERVED = ("serving.args.block_size=32",)
 ORIGINAL_TOKENS = 50
+LENGTH = 16_384
+"""Tokens of the model's context, as it is served."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; see the module's docstring."""
     parser = OneLineParser("dyad bench administration", description=__doc__)
-    parser.add_argument("--words", type=int, default=1400, help="words of the transcript (1,200 at least)")
+    parser.add_argument("--words", type=int, default=4200, help="words of the transcript (1,200 at least)")
     parser.add_argument("--tokens", type=int, default=1, help="tokens of every answer, in both arms")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError("dyad bench administration: --words: 1200 at least")
     with tempfile.TemporaryDirectory(prefix="dyad-bench-") as name:
         say("starting vLLM")
-        with served(python, Path(name), None, (*ON_CPU, *SERVED), 1) as vllm:
+        with served(python, Path(name), None, (*ON_CPU, *SERVED), 1, LENGTH) as vllm:
             result = asyncio.run(measure(str(vllm.entries[0]["url"]), options.words, options.tokens))
     if options.json:
         show_json(result)
