@@ -123,10 +123,10 @@ def test_other_instruments_under_the_same_name_leave_those_before_in_their_place
     with mock_server() as server:
         assert administer(_words(run, server)) == 0
         before = _tables(run)
-        words = [word.replace(INSTRUMENTS, "instruments=[seq]") for word in _words(run, server)]
+        words = [word.replace(INSTRUMENTS, "instruments=[haq_ii]") for word in _words(run, server)]
         assert administer(words) == 0
     assert before.items() < _tables(run).items()
-    assert set(_rows(run, "scores")["instrument"]) == {"SRS", "WAI-SR", "SEQ"}
+    assert set(_rows(run, "scores")["instrument"]) == {"SRS", "WAI-SR", "HAQ-II"}
 
 
 def test_a_whole_form_is_one_request_and_what_is_no_answer_of_the_scale_is_missing(rated: Path, tmp_path: Path) -> None:
@@ -142,7 +142,9 @@ def test_a_whole_form_is_one_request_and_what_is_no_answer_of_the_scale_is_missi
     rows = _rows(run, "administrations")
     assert rows.height == 2 * 12 and rows["value"].is_between(1, 5).all() and rows["probability"].null_count() == 24
     for text, reason in (("I would rather not say.", "the reply is no JSON object"), ('{"wai1": 9}', None)):
-        with mock_server(rules=[{"match": "fills in a questionnaire", "text": text}]) as server:
+        with mock_server(
+            rules=[{"match": "fills in a questionnaire", "answer": text, "unconstrained": True}]
+        ) as server:
             asked = [word for word in _words(run, server) if word not in (INSTRUMENTS, "name=mock")]
             assert administer([*asked, *words, "name=odd", f"seed={len(text)}"]) == 0
         odd = _rows(run, "administrations", "odd")
