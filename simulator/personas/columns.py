@@ -4,6 +4,8 @@ Row i depends on the population, the seed and i alone. Every step is elementwise
 others are drawn beside it.
 """
 
+from statistics import NormalDist
+
 import numpy as np
 import numpy.typing as npt
 
@@ -59,20 +61,28 @@ def draw_columns(population: Population, seed: int, indices: IntArray) -> dict[s
 
 def _latents(population: Population, seed: int, indices: IntArray) -> list[FloatArray]:
     """Correlated uniform numbers, one array per variable."""
-    from scipy.special import ndtr, ndtri
-
     normals = []
     for variable in population.variables:
         uniform = uniforms(persona_seeds(population.name, seed, indices, variable.name), 0)
-        normals.append(ndtri(np.clip(uniform, 1e-15, 1.0 - 1e-15)))
+        normals.append(_normal(np.clip(uniform, 1e-15, 1.0 - 1e-15)))
     mixed = []
     for row in population.mixing:
         total = np.zeros(len(indices))
         for weight, normal in zip(row, normals, strict=True):
             if weight != 0.0:
                 total += weight * normal
-        mixed.append(ndtr(total))
+        mixed.append(np.fromiter(map(_NORMAL.cdf, total.tolist()), np.float64, len(total)))
     return mixed
+
+
+_NORMAL = NormalDist()
+"""The standard library's: SciPy's functions are quicker by the million, and take longer to import than most runs to
+plan."""
+
+
+def _normal(uniform: FloatArray) -> FloatArray:
+    """Standard normal numbers by their cumulative probabilities, all within (0, 1)."""
+    return np.fromiter(map(_NORMAL.inv_cdf, uniform.tolist()), np.float64, len(uniform))
 
 
 def _finished(name: str, values: FloatArray, categorical: bool) -> Column:
@@ -106,10 +116,8 @@ def _spread(
     totals: Column,
 ) -> IntArray:
     """Shape (n, items), 0-3 each: a total's points go to the steps that are easiest for the person, in order."""
-    from scipy.special import ndtri
-
     seeds = persona_seeds(population.name, seed, indices, purpose)
-    noise = np.column_stack([ndtri(np.clip(uniforms(seeds, k), 1e-15, 1.0)) for k in range(len(readiness))])
+    noise = np.column_stack([_normal(np.clip(uniforms(seeds, k), 1e-15, 1.0 - 1e-16)) for k in range(len(readiness))])
     ease = (noise + np.array(readiness))[:, :, None] - _STEP * np.arange(3)
     flat = ease.reshape(len(indices), -1)
     ranks: IntArray = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1, kind="stable")

@@ -145,7 +145,6 @@ then is a few MiB."""
 def _seldom_collected() -> Iterator[None]:
     """While inside, garbage is looked for seldom, and never among what was there before."""
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 20)
     try:
