@@ -22,7 +22,8 @@ PAGE_KIB = resource.getpagesize() // 1024
 
 def study(url: str, out: Path, sessions: int, turns: int, model: str = "mock") -> StudyConfig:
     """The benchmark's study: `sessions` courses of one session, all in flight at once, by one process."""
-    client = f"{{_target_: simulator.models.openai.OpenAIServerClient, url: '{url}', name: {model}}}"
+    pool = f"pool: {{in_flight: {max(2048, sessions)}}}"
+    client = f"{{_target_: simulator.models.openai.OpenAIServerClient, url: '{url}', name: {model}, {pool}}}"
     personas = min(sessions, 250)
     if sessions % personas:
         raise SystemExit(f"give a number of sessions that {personas} divides")
