@@ -1,5 +1,6 @@
 """`dyad report RUN`: write report.html into the run's folder; `--json` prints its figures instead."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,17 @@ def main(arguments: Sequence[str]) -> int:
         help="human transcripts to tell the run's clients from: an imported run or an AnnoMI CSV file",
     )
     options = parser.parse_args(arguments)
+    from simulator.studies.stages import STAGES_FILE
+
+    if (options.run / STAGES_FILE).exists():
+        from simulator.cli.stages import conclude
+
+        report = conclude(options.run)
+        if options.json:
+            show_json(json.loads((report.parent / "figures.json").read_text()))
+        else:
+            show(f"report: {report}")
+        return 0
     from simulator.analysis.summary import summarise
     from simulator.reporting.writing import report_run
 

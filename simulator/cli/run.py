@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     ours = {flag for flag in arguments if flag in OUR_FLAGS}
 
     def job(content: Any, sweeping: bool, overrides: list[str]) -> dict[str, Any]:
-        return run_one(content, quiet="--quiet" in ours, sweeping=sweeping)
+        return run_one(content, overrides, quiet="--quiet" in ours, sweeping=sweeping)
 
     results = each_run("dyad run", [word for word in arguments if word not in OUR_FLAGS], job)
     if "--json" in ours:
@@ -101,8 +101,14 @@ def one_line(message: str) -> str:
     return " ".join(lines)[:300]
 
 
-def run_one(content: Any, *, quiet: bool, sweeping: bool) -> dict[str, Any]:
-    """Run one composed configuration; returns what is printed about it."""
+def run_one(content: Any, overrides: Sequence[str] = (), *, quiet: bool, sweeping: bool) -> dict[str, Any]:
+    """Run one composed configuration, stage by stage where it has stages; returns what is printed about it."""
+    if content.get("stages"):
+        from simulator.cli.stages import run_stages
+
+        if sweeping:
+            raise UserError("-m: a study in stages is run by itself; give one command for each setting")
+        return run_stages(content, overrides, lambda stage: run_one(stage, quiet=quiet, sweeping=False), quiet)
     from simulator.studies.chairs import coder_options
     from simulator.studies.config import parse_config
     from simulator.studies.running import run_study

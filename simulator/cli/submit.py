@@ -60,6 +60,11 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
     from simulator.studies.plan import make_plan
     from simulator.studies.running import default_folder
 
+    if content.get("stages"):
+        raise UserError(
+            f"experiment={content['experiment']} is a study in stages; run it as one job with `dyad run`, on a node "
+            "that reaches the model server"
+        )
     settings = parse_cluster(content.get("cluster") or {})
     content = _with_servers(content, settings)
     config = parse_config({**content, "shards": f"0/{settings.tasks}"})

@@ -38,6 +38,8 @@ _NOT_IDENTITY = {
     "accept_code_change",
     "extend",
     "cluster",
+    "stages",
+    "conclude",
     "personas",  # the contents of these six stand apart
     "client",
     "therapist",

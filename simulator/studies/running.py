@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import simulator
+from simulator.agents.reading import RecordedSpeaker
 from simulator.agents.seating import ChairFactory
 from simulator.errors import UserError
 from simulator.models.clients import ModelClients
@@ -29,6 +30,7 @@ from simulator.studies.workers import run_in_workers, workers_for
 
 COURSES_PER_SHARD = 512
 FEWEST_SHARDS = 8
+RECORDED = f"{RecordedSpeaker.__module__}.{RecordedSpeaker.__qualname__}"
 
 
 @dataclass(slots=True)
@@ -139,9 +141,11 @@ def _meta(plan: Plan, components: dict[str, Any], identity: str) -> dict[str, An
 
 
 def origin_of(config: StudyConfig) -> str:
-    """`scripted` where every chair is taken by the embedded dyad, else `model`: nothing scripted is called an LLM."""
+    """`scripted` where every chair is taken by the embedded dyad, else `model`: nothing scripted is called an LLM. Who
+    only stands in a recording says nothing and counts for neither."""
     targets = [str(option.get("_target_", "")) for options in config.options.values() for option in options.values()]
-    scripted = all(target.startswith("simulator.agents.scripted.") for target in targets)
+    speaking = [target for target in targets if target != RECORDED]
+    scripted = all(target.startswith("simulator.agents.scripted.") for target in speaking)
     return "scripted" if scripted else "model"
 
 

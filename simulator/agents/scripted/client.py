@@ -10,10 +10,12 @@ from autogen_core import CancellationToken
 
 from simulator.agents.base import STIMULUS, DyadAgent, Seat, TurnMessage
 from simulator.agents.between_sessions import Decision, Kept, course_memory
+from simulator.agents.reading import SOURCE
 from simulator.agents.scripted import slots, weeks
 from simulator.agents.scripted.answers import answer_item
 from simulator.agents.scripted.dynamics import ClientProcess
 from simulator.agents.scripted.effects import manner_of
+from simulator.agents.scripted.equations import State
 from simulator.agents.scripted.grammar import realise_client
 from simulator.agents.scripted.hearing import hear_therapist, own_channel
 from simulator.agents.scripted.notes import TherapistSaid, note
@@ -34,7 +36,8 @@ class ScriptedClient(DyadAgent):
 
     Its messages carry the planted codes, the state, and under `planted["scripted"]` what a scripted therapist may know
     of it: its manner, the clause or relation that it just told, and at its first turn its name and topic. `goodbye`
-    says whether it takes leave. Hearing a journal again rebuilds it exactly. In a course of several sessions it goes on
+    says whether it takes leave. Hearing a journal again rebuilds it exactly; one that rates a recording is in the state
+    that the recording left it in. In a course of several sessions it goes on
     in the state in which it was left (`weeks`), tells what it has not told yet, notes, lives and decides.
 
     Args:
@@ -49,6 +52,7 @@ class ScriptedClient(DyadAgent):
         if seat.persona is None:
             raise UserError(f"{seat.role}: the scripted client needs a persona; seat it in the client's chair")
         self.persona: Persona = seat.persona
+        self._rates = seat.memory.get(SOURCE, {}).get("use") == "rate"
         self._drivers = drivers_of(self.persona)
         self._begin()
 
@@ -78,6 +82,8 @@ class ScriptedClient(DyadAgent):
             return
         if message.source == self.seat.role:
             own = own_channel(message)
+            if self._rates and isinstance(message, TurnMessage) and message.state is not None:
+                self.process.state = State(**message.state)
             self._introduced = self._introduced or "name" in own
             sensitive = bool(own.get("sensitive"))
             if "told" in own:
