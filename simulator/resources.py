@@ -9,7 +9,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def resource_root(name: str) -> Path:
-    """The folder of the shipped resource `name` (`conf`, `personas` or `slurm`).
+    """The folder of the shipped resource `name` (`conf`, `personas`, `slurm` or `experiments`).
 
     Raises:
         FileNotFoundError: the installation lacks it.
