@@ -45,6 +45,21 @@ def script_json(value: Any) -> str:
     return text
 
 
+def rendered(template: str, **views: Any) -> str:
+    """A template of this package with the reports' style; everything in `views` is escaped."""
+    from jinja2 import DictLoader, Environment, StrictUndefined
+    from markupsafe import Markup
+
+    style = _file("report.css")
+    environment = Environment(
+        loader=DictLoader({name: _file(name) for name in (template, "macros.html")}),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(template).render(
+        style=Markup(style), style_hash=content_hash(style), responsible_use=RESPONSIBLE_USE, **views
+    )
+
+
 def render_report(summary: Mapping[str, Any], transcripts: Transcripts) -> str:
     """The report as one HTML document.
 
@@ -52,18 +67,13 @@ def render_report(summary: Mapping[str, Any], transcripts: Transcripts) -> str:
         summary: what `analysis.summary.summarise` returns.
         transcripts: what `load_transcripts` returns.
     """
-    from jinja2 import DictLoader, Environment, StrictUndefined
     from markupsafe import Markup
 
-    style, script = _file("report.css"), _file("report.js")
-    environment = Environment(
-        loader=DictLoader({name: _file(name) for name in ("report.html", "macros.html")}),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("report.html").render(
-        style=Markup(style), script=Markup(script), style_hash=content_hash(style), script_hash=content_hash(script),
+    script = _file("report.js")
+    return rendered(
+        "report.html", script=Markup(script), script_hash=content_hash(script),
         data=Markup(script_json({"gzip": transcripts.packed})), sampling=transcripts.note,
-        responsible_use=RESPONSIBLE_USE, warnings=sections.warnings(summary), estimands=summary["estimands"],
+        warnings=sections.warnings(summary), estimands=summary["estimands"],
         header=sections.header(summary), tiles=sections.tiles(summary), design=sections.design_table(summary),
         lengths=sections.lengths(summary), endings=sections.endings(summary), strata=behaviour.strata(summary),
         behaviours=behaviour.behaviours(summary), contrasts=behaviour.contrasts(summary),
