@@ -1,4 +1,4 @@
-"""Studies in stages for `dyad run` and `dyad report`: every stage as `dyad run` would run it, then what concludes them."""
+"""Studies in stages for `dyad run` and `dyad report`: every stage as a run, then what concludes them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,9 @@ _NOT_COUNTED = (
 )  # fmt: skip
 
 
-def run_stages(content: Mapping[str, Any], overrides: Sequence[str], run_stage: RunStage, quiet: bool) -> dict[str, Any]:
+def run_stages(
+    content: Mapping[str, Any], overrides: Sequence[str], run_stage: RunStage, quiet: bool
+) -> dict[str, Any]:
     """Run all stages of a composed study, or continue them; returns what is printed about it.
 
     Args:
@@ -92,9 +94,7 @@ def _make(folder: Path, content: Mapping[str, Any]) -> None:
         raise UserError(f"cannot write {folder}: {error.strerror}; choose another folder") from None
 
 
-def _note(
-    folder: Path, content: Mapping[str, Any], folders: Mapping[str, Path], table: Mapping[str, Stage]
-) -> None:
+def _note(folder: Path, content: Mapping[str, Any], folders: Mapping[str, Path], table: Mapping[str, Stage]) -> None:
     """Say where every stage lies: below the study's folder by its name, a given one by its path."""
     from simulator.store.runs import write_atomically
 

@@ -11,8 +11,14 @@ from simulator.reporting.wording import nice, plural
 Found = Mapping[str, Any]
 View = dict[str, Any]
 BADGES = {
-    "scripted": ("Scripted", "scripted stand-ins throughout: no language model took part; no evidence about models or people"),
-    "model": ("Simulated by models", "language models played and rated; their ratings are acts, not reports of clients"),
+    "scripted": (
+        "Scripted",
+        "scripted stand-ins throughout: no language model took part; no evidence about models or people",
+    ),
+    "model": (
+        "Simulated by models",
+        "language models played and rated; their ratings are acts, not reports of clients",
+    ),
 }
 SOURCES = {
     "human": "recorded sessions of people", "model": "sessions simulated by models",
@@ -63,7 +69,9 @@ def _stages(found: Found) -> Table:
     table = Table("Stages", ["stage", "run", "made by", "courses", "failed", "identity"])
     for name, part in found["design"]["stages"].items():
         failed = part["statuses"].get("failed", 0)
-        table.rows.append([name, part["run"], part["origin"], f"{part['courses']:,}", str(failed), part["identity"][:12]])
+        table.rows.append(
+            [name, part["run"], part["origin"], f"{part['courses']:,}", str(failed), part["identity"][:12]]
+        )
     return table
 
 
@@ -109,7 +117,8 @@ def _therapists(part: Found) -> View:
             [instrument, nice(name), "yes" if name in controls else "", interval_text(own[name])] for name in order
         ]
     contrasts = Table(
-        "Paired differences, first minus second, 0 to 1", ["instrument", "first", "second", "difference", "adjusted p", "method"]
+        "Paired differences, first minus second, 0 to 1",
+        ["instrument", "first", "second", "difference", "adjusted p", "method"],
     )
     for row in part["contrasts"]:
         contrasts.rows.append(
@@ -136,10 +145,16 @@ def _separation(part: Found) -> Table:
 def _generalizability(rows: Sequence[Found]) -> View:
     bars: list[tuple[str, Any, str]] = []
     keys: dict[str, str] = {}
-    shares = Table("Shares of the variance of single answers", ["instrument", "answers", "source", "levels", "share", "standard error"])
+    shares = Table(
+        "Shares of the variance of single answers",
+        ["instrument", "answers", "source", "levels", "share", "standard error"],
+    )
     coefficients = Table(
         "Generalizability coefficients",
-        ["instrument", "answers", "tells therapists apart", "absolute", "one session asked once", "tells clients apart", "averaged over"],
+        [
+            "instrument", "answers", "tells therapists apart", "absolute", "one session asked once",
+            "tells clients apart", "averaged over",
+        ],
     )  # fmt: skip
     for row in rows:
         name = f"{row['instrument']}, {row['answer_type']}"
@@ -162,9 +177,7 @@ def _generalizability(rows: Sequence[Found]) -> View:
         bars.append((name, stacked(name, parts), ""))
         sizes = ", ".join(f"{size} {facet_name}s" for facet_name, size in row["sizes"].items())
         own = row["coefficients"]
-        figures = [
-            _figure(own[key], 2) for key in ("therapists", "therapists_absolute", "therapists_once", "clients")
-        ]
+        figures = [_figure(own[key], 2) for key in ("therapists", "therapists_absolute", "therapists_once", "clients")]
         coefficients.rows.append([row["instrument"], row["answer_type"], *figures, sizes])
     notes = sorted({f"{name}: {why}" for row in rows for name, why in (row.get("confounded") or {}).items()})
     return {
@@ -206,7 +219,10 @@ def _styles(rows: Sequence[Found]) -> Table:
         ],
     )  # fmt: skip
     for row in rows:
-        cells = [interval_text(row[key]) for key in ("reverse_consistency", "acquiescence", "straight_lines", "ceiling", "floor")]
+        cells = [
+            interval_text(row[key])
+            for key in ("reverse_consistency", "acquiescence", "straight_lines", "ceiling", "floor")
+        ]
         order = interval_text(row["item_order"], 3) if row["item_order"] else str(row["item_order_reason"])
         counts = [row["instrument"], str(row["items"]), str(row["reversed_items"])]
         table.rows.append([*counts, *cells, f"{100 * row['missing']:.1f} %", order])
@@ -226,11 +242,17 @@ def _known_groups(part: Found) -> View | None:
         table.rows.append(
             [
                 row["name"], str(row["high"]), str(row["low"]), interval_text(row["difference"]),
-                interval_text(row["adjusted"]), _figure(row["d"], 2), interval_text(row["auc"]), row["adjusted"]["method"],
+                interval_text(row["adjusted"]), _figure(row["d"], 2), interval_text(row["auc"]),
+                row["adjusted"]["method"],
             ]
         )  # fmt: skip
     picture = facet("High minus low, at equal length", rows, digits=2, sign=True)
-    return {"facet": picture, "table": table, "reason": None, "groups": " against ".join(nice(name) for name in part["groups"])}
+    return {
+        "facet": picture,
+        "table": table,
+        "reason": None,
+        "groups": " against ".join(nice(name) for name in part["groups"]),
+    }
 
 
 def _relations(found: Found) -> View:
@@ -241,7 +263,9 @@ def _relations(found: Found) -> View:
         cells = [interval_text(both[key]) if both else "too few clients" for key in ("all", "within")]
         table.rows.append([row["first"], row["second"], row["kind"], *cells])
         if both:
-            (halo if row["kind"] == "halo" else convergence).append((f"{row['first']} · {row['second']}", {"all": both["all"]}))
+            (halo if row["kind"] == "halo" else convergence).append(
+                (f"{row['first']} · {row['second']}", {"all": both["all"]})
+            )
     behaviour = Table(
         "The WAI-SR and coded behaviour, therapists at work only",
         ["coder", "role", "behaviour", "all sessions", "within clients"],
@@ -275,11 +299,27 @@ def _faithfulness(part: Found) -> View:
     for row in part["groups"]:
         rows = [(nice(name), {"clients": row[name]}) for name in PARTS if row[name]["estimate"] is not None]
         if rows:
-            colours = [{"floor": "grey", "session": "blue", "ceiling": "green"}[name] for name in PARTS if row[name]["estimate"] is not None]
-            facets.append(facet(_group(row["group"]), rows, axis=axis, digits=2, colours=colours, subtitle=plural(row["fields"], "field")))
+            colours = [
+                {"floor": "grey", "session": "blue", "ceiling": "green"}[name]
+                for name in PARTS
+                if row[name]["estimate"] is not None
+            ]
+            facets.append(
+                facet(
+                    _group(row["group"]),
+                    rows,
+                    axis=axis,
+                    digits=2,
+                    colours=colours,
+                    subtitle=plural(row["fields"], "field"),
+                )
+            )
     fields = Table(
         "Field by field",
-        ["field", "kind", "pairs", "identified", *(f"{what} {part_name}" for part_name in PARTS for what in ("likeness", "coefficient"))],
+        [
+            "field", "kind", "pairs", "identified",
+            *(f"{what}, {part_name}" for part_name in PARTS for what in ("likeness", "coefficient")),
+        ],
     )  # fmt: skip
     for row in part["fields"]:
         session = row["session"]
@@ -289,7 +329,8 @@ def _faithfulness(part: Found) -> View:
     silent = [_group(row["group"]) for row in part["groups"] if row["session"]["estimate"] is None]
     intervals = [{"clients": row["likeness"]} for row in part["therapists"]]
     by_therapist = facet(
-        "By whom the client spoke with", [(nice(row["therapist"]), {"clients": row["likeness"]}) for row in part["therapists"]],
+        "By whom the client spoke with",
+        [(nice(row["therapist"]), {"clients": row["likeness"]}) for row in part["therapists"]],
         axis=axis_for(ends(intervals), ticks=4), digits=2,
     ) if part["therapists"] else None  # fmt: skip
     return {"facets": facets, "fields": fields, "therapists": by_therapist, "silent": silent}

@@ -117,7 +117,7 @@ class StudyConfig(_Config):
     stages: dict[Name, Any] = {}
     """Runs that follow each other in place of a single one (`simulator.studies.stages`)."""
     conclude: str | None = None
-    """Function that is given the folder of a study in stages when the last one is done, and says where its report is."""
+    """Function that gets the folder of a study in stages when the last one is done, and says where its report is."""
     cluster: dict[str, Any] = {}
     """Where `dyad submit` sends the run; checked by `simulator.launching.settings`."""
 

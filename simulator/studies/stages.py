@@ -5,9 +5,9 @@ study's: journalled, resumable, with an identity that follows from the contents 
 a kill therefore goes on in the stage that was cut, and stages that ended are left as they are.
 
 A stage is composed from the user's own overrides and from what it fixes. `groups` are its choices among configuration
-groups (`with_model` in their place where a model sits behind that group), `set` its values. The user's choice of a group
-counts in stages that leave it `open`; elsewhere it does not, nor does anything below the group, models aside. A value
-that begins with `@` is the folder of the stage of that name.
+groups (`with_model` in their place where a model sits behind that group), `set` its values. The user's choice of a
+group counts in stages that leave it `open`; elsewhere it does not, nor does anything below the group, models aside. A
+value that begins with `@` is the folder of the stage of that name.
 """
 
 import re
@@ -130,9 +130,7 @@ def _key(override: str) -> str:
 
 def _has_model(content: Mapping[str, Any], group: str) -> bool:
     own = content.get(group)
-    return bool(content.get("model")) or (
-        group in _MODELLED and isinstance(own, Mapping) and bool(own.get("model"))
-    )
+    return bool(content.get("model")) or (group in _MODELLED and isinstance(own, Mapping) and bool(own.get("model")))
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,1 +1,1 @@
-"""What a study of simulated clients and their ratings shows: faithfulness, reliability, validity, and what it cannot."""
+"""What a study of simulated clients and their ratings shows: faithfulness, reliability, validity."""

@@ -27,13 +27,13 @@ def warnings_about(found: dict[str, Any]) -> list[str]:
     seated = found["chairs"]
     if found["scripted"]:
         lines.append(
-            "Everything here is scripted: no language model spoke, read or rated. The figures check the machinery and say "
-            "nothing about any model or any person, and none may stand beside a published figure."
+            "Everything here is scripted: no language model spoke, read or rated. The figures check the machinery and "
+            "say nothing about any model or any person, and none may stand beside a published figure."
         )
     elif found["source"] == "scripted":
         lines.append(
-            "The recorded sessions are scripted stand-ins, not sessions of people: what the models read in them and rate "
-            "says nothing about people."
+            "The recorded sessions are scripted stand-ins, not sessions of people: what the models read in them and "
+            "rate says nothing about people."
         )
     models = {chair: [name for name in names if name != "scripted"] for chair, names in seated.items()}
     for name in sorted({name for names in models.values() for name in names}):
@@ -46,7 +46,7 @@ def warnings_about(found: dict[str, Any]) -> list[str]:
             lines.append(f"{name} reads profiles out of sessions that it played: faithfulness is measured by itself.")
     if models["client"] and models["client"] == models["rater"]:
         lines.append(
-            "The rater is the model that played the client, asked afterwards: its rating is an act, not a client's report."
+            "The rater is the model that played the client, asked afterwards: its rating is an act, not a report."
         )
     design = found["design"]
     if design["clients"] < 8:

@@ -70,7 +70,9 @@ def _pairs(stages: Stages) -> dict[str, "pl.DataFrame"]:
     read = stages.table("profiles", "extractions", columns).join(
         stages.table("profiles", "courses", ["course_id", "replicate", "cluster"]), on="course_id"
     )
-    first = read.filter(replicate=0).select("field", "source", pl.col("cluster").alias("client"), pl.col("value").alias("first"))
+    first = read.filter(replicate=0).select(
+        "field", "source", pl.col("cluster").alias("client"), pl.col("value").alias("first")
+    )
     second = read.filter(replicate=1).select("field", "source", pl.col("value").alias("second"))
     sessions = stages.sessions.filter(status="ended").select("session", "client", "therapist", "recording")
     again = stages.table("reread", "extractions", columns).select(
@@ -116,7 +118,12 @@ def _measured(field: Field, pairs: "pl.DataFrame | None") -> dict[str, Any]:
     if pairs is None or not len(pairs):
         return {"pairs": 0, "identified": None, "likeness": None, "coefficient": None}
     both = pairs.filter(pl.col("first").is_not_null() & pl.col("second").is_not_null())
-    found: dict[str, Any] = {"pairs": len(both), "identified": len(both) / len(pairs), "likeness": None, "coefficient": None}
+    found: dict[str, Any] = {
+        "pairs": len(both),
+        "identified": len(both) / len(pairs),
+        "likeness": None,
+        "coefficient": None,
+    }
     if len(both):
         first, second = both["first"].to_list(), both["second"].to_list()
         found["likeness"] = float(np.mean([likeness(field, *pair) for pair in zip(first, second, strict=True)]))
@@ -161,7 +168,7 @@ def _pooled(pairs: Mapping[str, "pl.DataFrame"], fields: Mapping[str, Field]) ->
 
 def _by_therapist(pairs: "pl.DataFrame", stages: Stages) -> list[dict[str, Any]]:
     fields = profile_fields()
-    order = list(stages.runs["simulated"].meta["config"]["therapist"])
+    order = stages.runs["simulated"].meta["design"]["therapists"]
     rows = []
     for name in order:
         part = pairs.filter(therapist=name)

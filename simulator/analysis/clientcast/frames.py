@@ -110,15 +110,16 @@ def keyed_answers(stages: Stages, stage: str) -> "pl.DataFrame":
         reverse = set(known.form(form).reverse)
         for place, item in enumerate(known.items_of(form)):
             options = known.options_of(item, form)
-            keys.append(
-                (instrument, form, item.id, item.id in reverse, options.minimum, options.maximum, place)
-            )
+            keys.append((instrument, form, item.id, item.id in reverse, options.minimum, options.maximum, place))
     names = ("instrument", "form", "item", "reversed", "low", "high", "printed")
     table = pl.DataFrame(keys, schema=list(names), orient="row")
     shuffled = _shuffled(stages.runs[stage])
     found = answers.join(table, on=["instrument", "form", "item"], how="left", maintain_order="left")
     found = found.join(courses, on="course_id")
-    scaled = {kind: (pl.col(column) - pl.col("low")) / (pl.col("high") - pl.col("low")) for kind, column in ANSWER_TYPES.items()}
+    scaled = {
+        kind: (pl.col(column) - pl.col("low")) / (pl.col("high") - pl.col("low"))
+        for kind, column in ANSWER_TYPES.items()
+    }
     by_seed = pl.col("seed").rank("ordinal").over("course_id", "moment", "instrument") - 1
     return found.select(
         pl.col("course_id").alias("rating"),

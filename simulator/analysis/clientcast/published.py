@@ -33,13 +33,24 @@ def comparison(found: Found) -> list[dict[str, Any]]:
             verdict, why = UNDECIDED, "scripted: no language model took part"
         elif found["source"] == "scripted" and claim["rule"] != "therapists":
             verdict, why = UNDECIDED, "the recorded sessions are scripted stand-ins"
-        rows.append({**{key: claim[key] for key in ("claim", "published", "mark")}, "here": here, "verdict": verdict, "why": why})
+        rows.append(
+            {
+                **{key: claim[key] for key in ("claim", "published", "mark")},
+                "here": here,
+                "verdict": verdict,
+                "why": why,
+            }
+        )
     return rows
 
 
 def _known_groups(found: Found) -> tuple[str, str, str]:
     groups = found["known_groups"]
-    rows = [row for row in groups["rows"] if row["name"] in ("session outcome", "therapeutic alliance", "self-reported feelings")]
+    rows = [
+        row
+        for row in groups["rows"]
+        if row["name"] in ("session outcome", "therapeutic alliance", "self-reported feelings")
+    ]
     if not rows:
         return "not measured", UNDECIDED, groups["reason"] or "no sessions of both kinds were rated"
     text = "; ".join(f"{row['name']} {_interval(row['adjusted'])}" for row in rows) + " (high minus low, equal length)"
@@ -73,7 +84,11 @@ def _reached(row: Mapping[str, Any]) -> float | None:
 
 
 def _models(found: Found) -> tuple[str, str, str]:
-    return ", ".join(found["chairs"]["client"]), UNDECIDED, "one client model per study; compare studies by their figures"
+    return (
+        ", ".join(found["chairs"]["client"]),
+        UNDECIDED,
+        "one client model per study; compare studies by their figures",
+    )
 
 
 def _therapists(found: Found) -> tuple[str, str, str]:

@@ -46,9 +46,7 @@ def generalizability(answers: "pl.DataFrame") -> list[dict[str, Any]]:
             facets = {name: part[name].to_numpy() for name in FACETS}
             effects = [effect for effect in EFFECTS if part["item"].n_unique() > 1 or "item" not in effect]
             try:
-                found = variance_components(
-                    part[kind].to_numpy().astype(np.float64), facets, effects, draws=DRAWS
-                )
+                found = variance_components(part[kind].to_numpy().astype(np.float64), facets, effects, draws=DRAWS)
             except (ValueError, np.linalg.LinAlgError) as problem:
                 rows.append({"instrument": instrument, "answer_type": kind, "problem": str(problem)})
                 continue
@@ -150,7 +148,12 @@ def _means(table: Table, index: npt.NDArray[np.int64], groups: int) -> Table:
 
 def _consistency(values: Table) -> dict[str, Any]:
     complete = values[~np.isnan(values).any(axis=1)]
-    found: dict[str, Any] = {"rows": len(complete), "left_out": len(values) - len(complete), "alpha": None, "omega": None}
+    found: dict[str, Any] = {
+        "rows": len(complete),
+        "left_out": len(values) - len(complete),
+        "alpha": None,
+        "omega": None,
+    }
     if len(complete) > 2:
         found["alpha"] = cronbach_alpha(complete)
         found["omega"] = omega_total(complete) if len(complete) > values.shape[1] + 1 else None

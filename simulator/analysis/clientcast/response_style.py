@@ -1,4 +1,4 @@
-"""How simulated clients fill in questionnaires, whatever they are about: reversed items, straight lines, ceilings, order.
+"""How simulated clients fill in questionnaires, whatever they are about: reversed items, straight lines, order.
 
 A person who reads the items answers a reversed one the other way round, does not give one answer throughout, and does
 not mind where an item stands.

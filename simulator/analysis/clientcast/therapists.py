@@ -35,8 +35,10 @@ def therapist_results(stages: Stages, answers: "pl.DataFrame", kind: str = "samp
         row per instrument.
     """
     options = stages.runs["simulated"].meta["config"]["therapist"]
-    order = [name for name in options if name in set(answers["therapist"].unique())]
-    controls = [name for name in control_names(options) if name in order]
+    met = set(answers["therapist"].unique())
+    order = [name for name in stages.runs["simulated"].meta["design"]["therapists"] if name in met]
+    found = set(control_names(options))
+    controls = [name for name in order if name in found]
     scores = session_scores(answers, ["client", "therapist"], kind)
     means, contrasts, separation = [], [], []
     for instrument in scores["instrument"].unique().sort().to_list():

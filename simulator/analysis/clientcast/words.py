@@ -1,13 +1,14 @@
 """What the simulated client's words owe to the recording, and how they change through the session.
 
 Leakage: the share of the client's runs of `RUN` words that stand in the recording it was made from; runs found in
-recordings of other clients are the floor, because stock phrases leak from nobody. Drift: style and symptoms in thirds of
+other clients' recordings are the floor, because stock phrases leak from nobody. Drift: style and symptoms in thirds of
 the session, as differences of the last from the first third.
 """
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
 RUN = 5
 THIRDS = 3
-FUNCTION_WORDS = tuple(
-    "a about all am an and are as at be because been but by can did do for from had has have he her him i if in is it "
-    "just know like me my no not of on or she so that the them there they this to up was we well what when with would "
-    "you".split()
-)
+FUNCTION_WORDS = (
+    "a", "about", "all", "am", "an", "and", "are", "as", "at", "be", "because", "been", "but", "by", "can", "did",
+    "do", "for", "from", "had", "has", "have", "he", "her", "him", "i", "if", "in", "is", "it", "just", "know",
+    "like", "me", "my", "no", "not", "of", "on", "or", "she", "so", "that", "the", "them", "there", "they", "this",
+    "to", "up", "was", "we", "well", "what", "when", "with", "would", "you",
+)  # fmt: skip
 """Words whose frequencies make up a manner of speaking, whatever is spoken about."""
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
@@ -51,7 +53,9 @@ def containment(said: set[tuple[str, ...]], recorded: set[tuple[str, ...]]) -> f
 
 def _client_texts(frame: "pl.DataFrame", names: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for course, session, text in frame.sort("course_id", "session", "turn").select("course_id", "session", "text").iter_rows():
+    for course, session, text in (
+        frame.sort("course_id", "session", "turn").select("course_id", "session", "text").iter_rows()
+    ):
         found.setdefault(names.get(course, f"{course}:{session}"), []).append(text)
     return found
 
@@ -129,12 +133,15 @@ def _symptoms(stages: Stages) -> list[dict[str, Any]]:
     turns = stages.table("simulated", "turns", ["course_id", "turn", "role", "state"])
     lengths = turns.group_by(pl.col("course_id").alias("session")).agg(pl.len().alias("turns"))
     symptoms = stages.table("reread", "extractions", ["field", "source", "evidence_turn", "number"])
-    located = symptoms.filter(pl.col("field").str.contains(":") & pl.col("evidence_turn").is_not_null() & (pl.col("number") > 0))
+    located = symptoms.filter(
+        pl.col("field").str.contains(":") & pl.col("evidence_turn").is_not_null() & (pl.col("number") > 0)
+    )
     places = (
         located.with_columns(pl.col("source").str.split(":").list.first().alias("session"))
         .join(lengths, on="session").join(about, on="session")
         .with_columns((pl.col("evidence_turn") * THIRDS // pl.col("turns")).alias("third"))
-        .group_by("client", "session").agg((pl.col("third") == place).mean().alias(str(place)) for place in range(THIRDS))
+        .group_by("client", "session")
+        .agg((pl.col("third") == place).mean().alias(str(place)) for place in range(THIRDS))
         .sort("client", "session")
     )  # fmt: skip
     rows = []
@@ -164,7 +171,7 @@ def _row(name: str, values: npt.NDArray[np.float64], clients: Sequence[str]) -> 
 
 def _thirds(values: Sequence[Any]) -> list[Sequence[Any]]:
     cuts = [len(values) * place // THIRDS for place in range(THIRDS + 1)]
-    return [values[first:last] for first, last in zip(cuts, cuts[1:], strict=False)]
+    return [values[first:last] for first, last in pairwise(cuts)]
 
 
 def _profile(texts: Sequence[str]) -> npt.NDArray[np.float64]:
