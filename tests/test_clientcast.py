@@ -1,4 +1,4 @@
-"""A study of simulated clients in stages: from stand-ins for recorded sessions to its report, whatever interrupts it."""
+"""A study of simulated clients in stages: from stand-ins for recorded sessions to its report."""
 
 import json
 from pathlib import Path

@@ -256,16 +256,14 @@ def _known_groups(part: Found) -> View | None:
 
 
 def _relations(found: Found) -> View:
-    halo, convergence = [], []
+    facets: dict[str, list[tuple[str, Mapping[str, Any]]]] = {"halo": [], "convergence": []}
     table = Table("Correlations over ratings", ["first", "second", "what it shows", "all ratings", "within clients"])
     for row in found["relations"]:
         both = row["correlation"]
         cells = [interval_text(both[key]) if both else "too few clients" for key in ("all", "within")]
         table.rows.append([row["first"], row["second"], row["kind"], *cells])
         if both:
-            (halo if row["kind"] == "halo" else convergence).append(
-                (f"{row['first']} · {row['second']}", {"all": both["all"]})
-            )
+            facets[row["kind"]].append((f"{row['first']} · {row['second']}", {"all": both["all"]}))
     behaviour = Table(
         "The WAI-SR and coded behaviour, therapists at work only",
         ["coder", "role", "behaviour", "all sessions", "within clients"],
@@ -275,12 +273,12 @@ def _relations(found: Found) -> View:
         cells = [interval_text(both[key]) if both else "too few clients" for key in ("all", "within")]
         behaviour.rows.append([nice(row["coder"]), row["role"], nice(row["behaviour"]), *cells])
     axis = axis_for([-1.0, 1.0], ticks=4)
-    facets = [
-        facet(title, rows, axis=axis, digits=2, sign=True, css=css)
-        for title, rows, css in (("Halo", halo, "orange"), ("Convergence", convergence, "blue"))
+    pictures = [
+        facet(nice(kind), rows, axis=axis, digits=2, sign=True, css="orange" if kind == "halo" else "blue")
+        for kind, rows in facets.items()
         if rows
     ]
-    return {"facets": facets, "table": table, "behaviour": behaviour}
+    return {"facets": pictures, "table": table, "behaviour": behaviour}
 
 
 def _baseline(rows: Sequence[Found]) -> Table:

@@ -4,7 +4,7 @@ Every item is asked by itself with a seed of its own. An agent that cannot be as
 reason: there are no silent defaults.
 """
 
-from typing import Self
+from typing import Literal, Self
 
 from autogen_agentchat.agents import BaseChatAgent
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -26,6 +26,9 @@ class InstrumentChoice(BaseModel):
     every_days: float | None = Field(default=None, gt=0)
     """In a course of several sessions: given at simulated days d, 2 d, ..., whether the client still comes or not."""
     respondent: str = "client"
+    item_order: Literal["printed", "shuffled"] = "printed"
+    """Shuffled: the items are asked in the order of their seeds, another one for every administration; the table's
+    column `seed` therefore tells at which place an item stood."""
     adapted: bool = False
     """Given at a moment or interval that its authors do not provide for; the mark stands beside every score."""
 
@@ -56,8 +59,13 @@ async def administer(
     """
     instrument: Instrument = load_instrument(choice.instrument)
     answers = []
-    for item in instrument.items_of(choice.form):
-        seed = seat.seed(-1, f"administration:{moment}:{instrument.name}:{item.id}")
+    asked = [
+        (seat.seed(-1, f"administration:{moment}:{instrument.name}:{item.id}"), item)
+        for item in instrument.items_of(choice.form)
+    ]
+    if choice.item_order == "shuffled":
+        asked.sort(key=lambda entry: entry[0])
+    for seed, item in asked:
         if isinstance(agent, Respondent):
             answer = await agent.answer_item(instrument, item, choice.form, seed)
         else:

@@ -14,7 +14,7 @@ import yaml
 from autogen_agentchat.messages import BaseChatMessage
 
 from simulator.agents.base import STIMULUS, DyadAgent, Seat, TurnMessage
-from simulator.agents.scripted.hearing import hear_client, own_channel
+from simulator.agents.scripted.hearing import hear_client
 from simulator.errors import UserError, nearest
 from simulator.records.seeds import Draws
 
@@ -41,7 +41,8 @@ class ControlTherapist(DyadAgent):
         self.control = control
         self._told = controls()[control]
         self._last = ""
-        self._leaving, self._live = False, ()
+        self._leaving = False
+        self._live: tuple[str, ...] = ()
 
     def heard(self, message: BaseChatMessage) -> None:
         if message.source in (STIMULUS, self.seat.role):
@@ -49,7 +50,6 @@ class ControlTherapist(DyadAgent):
         self._last = message.to_model_text()
         self._live = tuple(hear_client(message).raised)
         self._leaving = "departure" in self._live
-        self._manner = own_channel(message).get("manner")
 
     async def respond(self, turn: int, seed: int) -> TurnMessage:
         told = self._told
