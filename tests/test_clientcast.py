@@ -132,3 +132,29 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "goes on from there" in capsys.readouterr().err
     assert dyad("submit", *SMALL, "cluster=slurm", "--dry-run") == 2
     assert "study in stages" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("control", ["silent", "off_topic", "parroting", "hostile"])
+def test_a_negative_control_speaks_to_anybody_and_ends_what_the_client_ends(control: str) -> None:
+    import asyncio
+
+    from autogen_core import CancellationToken
+
+    from simulator.agents.base import Seat, TurnMessage
+    from simulator.agents.scripted.controls import ControlTherapist, controls
+
+    agent = ControlTherapist(Seat("therapist", ("client",), "c", "c"), control)
+
+    def hears(text: str | None, **more: Any) -> TurnMessage:
+        heard = [] if text is None else [TurnMessage(content=text, source="client", role="client", **more)]
+        answer = asyncio.run(agent.on_messages(heard, CancellationToken())).chat_message
+        assert isinstance(answer, TurnMessage)
+        return answer
+
+    assert hears(None).content in controls()[control]["opening"]
+    said = hears("My {days} are long.")
+    expected = ["My {days} are long."] if control == "parroting" else controls()[control]["lines"]
+    assert said.content in expected and not said.goodbye
+    assert hears("Goodbye then.", goodbye=True).goodbye
+    with pytest.raises(UserError, match="no negative control 'silence'"):
+        ControlTherapist(Seat("therapist", ("client",), "c", "c"), "silence")

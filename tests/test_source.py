@@ -267,3 +267,32 @@ def test_therapists_never_see_what_the_client_was_made_from(
     study(f"source.run={source}", f"source.profiles={profiles}", "source.limit=2", "therapist=[cbt]", "instruments=[]",
           *QUIET, f"out={tmp_path / 'run'}")  # fmt: skip
     assert seen == {"client": {True}, "therapist": {False}}
+
+
+class Asked(Reader):
+    """Answers every item with the same number and notes which were asked."""
+
+    async def answer_item(self, instrument: Any, item: Any, form: str, seed: int) -> Any:
+        from simulator.records.journal_records import Answer
+
+        self.asked.append(item.id)
+        return Answer(item.id, 3.0)
+
+
+@pytest.mark.parametrize("order", ["printed", "shuffled"])
+def test_an_administration_that_goes_on_asks_only_what_was_not_answered(order: str) -> None:
+    from simulator.records.journal_records import Answer
+    from simulator.sessions.administration import InstrumentChoice, administer
+
+    choice = InstrumentChoice(instrument="WAI-SR", moments=["session_end"], item_order=order)  # type: ignore[arg-type]
+    told: list[Answer] = []
+    whole = asyncio.run(administer(choice, Asked(), seat(), "session_end", answered=told.append))  # type: ignore[arg-type]
+    places = [answer.item for answer in whole.answers]
+    assert [answer.item for answer in told] == places
+    assert (places == [str(number) for number in range(1, 13)]) is (order == "printed")
+    if order == "shuffled":
+        assert [answer.seed for answer in whole.answers] == sorted(answer.seed for answer in whole.answers)
+    known = {answer.item: answer for answer in told[:7]}
+    again = Asked()
+    rest = asyncio.run(administer(choice, again, seat(), "session_end", known=known, at_once=4))  # type: ignore[arg-type]
+    assert sorted(again.asked) == sorted(set(places) - set(known)) and rest == whole  # type: ignore[type-var]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from simulator.agents.between_sessions import Kept
 from simulator.agents.model_memory import earlier_text, take_notes
 from simulator.agents.prompting import content_of
 from simulator.agents.questionnaires import ask_item
+from simulator.models.choice import Order
 from simulator.models.messages import Completer, Message, Request
 from simulator.records.journal_records import Answer
 
@@ -142,9 +143,13 @@ class ModelAgent(DyadAgent):
         else:
             self._history.append(Message("user", message.to_model_text()))
 
-    async def answer_item(self, instrument: Instrument, item: Item, form: str, seed: int) -> Answer:
+    label_orders: Sequence[Order] = ("averaged", "shuffled")
+
+    async def answer_item(
+        self, instrument: Instrument, item: Item, form: str, seed: int, *, order: Order = "averaged"
+    ) -> Answer:
         """The answer to a questionnaire item in character, by choice with probabilities where the scale has steps."""
-        return await ask_item(self.model, self.conversation, self.called, instrument, item, form, seed)
+        return await ask_item(self.model, self.conversation, self.called, instrument, item, form, seed, order=order)
 
     async def take_notes(self, seed: int) -> Kept:
         """What is kept of the session that is over: notes in the model's words, and the state."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from simulator.agents.prompting import FOLDER, load_prompt
 from simulator.errors import SessionError, UserError
@@ -20,6 +20,20 @@ from simulator.records.journal_records import Answer
 
 if TYPE_CHECKING:
     from simulator.instruments.schema import Instrument, Item, Person
+
+
+@runtime_checkable
+class ChoosesByLabels(Protocol):
+    """A respondent that sees an item's options in an order that can be asked for."""
+
+    label_orders: Sequence[Order]
+
+    async def answer_item(
+        self, instrument: Instrument, item: Item, form: str, seed: int, *, order: Order = "averaged"
+    ) -> Answer:
+        """The answer in character, before keying."""
+        ...
+
 
 KEPT = 200
 """Letters of an answer's raw text that are kept."""

@@ -234,8 +234,13 @@ def _orders(options: Sequence[Option], order: Order, seed: int) -> list[list[Opt
         return [list(options)]
     if order == "averaged":
         return [list(options), list(reversed(options))]
-    draws, left = Draws(turn_seed(seed, 0, "choice", "order")), list(options)
-    return [[left.pop(draws.below(len(left))) for _ in options]]
+    return [[options[place] for place in shuffled_places(len(options), seed)]]
+
+
+def shuffled_places(options: int, seed: int) -> list[int]:
+    """Which option gets the first label, the second and so on, where the order is shuffled by this seed."""
+    draws, left = Draws(turn_seed(seed, 0, "choice", "order")), list(range(options))
+    return [left.pop(draws.below(len(left))) for _ in range(options)]
 
 
 def begins(token: str, label: str) -> bool:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from simulator.records.journal_records import (
     Administration,
+    Answer,
+    Answered,
     CourseEnded,
     Decided,
     Event,
@@ -25,6 +27,7 @@ Fact = (
     | Lived
     | Decided
     | Extracted
+    | Answered
     | CourseEnded
     | Failed
     | SavedState
@@ -79,3 +82,13 @@ class History:
             == (session, moment, instrument, respondent)
             for fact in self.facts
         )
+
+    def answers(self, session: int, moment: str, instrument: str, respondent: str) -> dict[str, Answer]:
+        """The answers that an interrupted administration has already, by item."""
+        return {
+            fact.answer.item: fact.answer
+            for fact in self.facts
+            if isinstance(fact, Answered)
+            and (fact.session, fact.moment, fact.instrument, fact.respondent)
+            == (session, moment, instrument, respondent)
+        }

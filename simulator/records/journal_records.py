@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import msgspec
 
-JOURNAL_FORMAT = 3
+JOURNAL_FORMAT = 4
 """Version of the journal's format; a reader refuses newer ones and knows the older ones. Format 2 added the records of
-courses of several sessions (`Noted`, `Lived`, `Decided`), format 3 what is read out of recorded sessions (`Extracted`);
-an older format has none of them and is otherwise the same."""
+courses of several sessions (`Noted`, `Lived`, `Decided`), format 3 what is read out of recorded sessions (`Extracted`),
+format 4 single answers of a model to an instrument (`Answered`); an older format has none of them and is otherwise the
+same."""
 
 
 class Header(msgspec.Struct, tag="journal", tag_field="kind", omit_defaults=False):
@@ -189,6 +190,18 @@ class Extracted(msgspec.Struct, tag="extracted", tag_field="kind", omit_defaults
     seed: int = 0
 
 
+class Answered(msgspec.Struct, tag="answer", tag_field="kind", omit_defaults=True):
+    """One answer of an administration that goes on, kept so that nobody is asked again after an interruption; the whole
+    administration follows as one record."""
+
+    course: str
+    session: int
+    moment: str
+    instrument: str
+    respondent: str
+    answer: Answer
+
+
 class Failed(msgspec.Struct, tag="failure", tag_field="kind", omit_defaults=True):
     """The course stopped here; it is taken up again only on request."""
 
@@ -242,6 +255,7 @@ CourseRecord = (
     | Lived
     | Decided
     | Extracted
+    | Answered
     | CourseEnded
     | Failed
     | SavedState

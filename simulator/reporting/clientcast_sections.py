@@ -46,6 +46,7 @@ def views(found: Found) -> View:
         "consistency": _consistency(found["consistency"]), "styles": _styles(found["styles"]),
         "known": _known_groups(found["known_groups"]), "relations": _relations(found),
         "baseline": _baseline(found["baseline"]), "faithfulness": _faithfulness(found["faithfulness"]),
+        "contamination": _contamination(found["contamination"]),
         "leakage": _leakage(found["leakage"]), "drift": _drift(found["drift"]),
     }  # fmt: skip
 
@@ -215,7 +216,7 @@ def _styles(rows: Sequence[Found]) -> Table:
         "How the items were answered",
         [
             "instrument", "items", "reversed", "reversed against straight (r)", "acquiescence", "one answer throughout",
-            "best pole", "worst pole", "missing", "first to last place",
+            "best pole", "worst pole", "missing", "first to last place", "place of the label",
         ],
     )  # fmt: skip
     for row in rows:
@@ -224,8 +225,9 @@ def _styles(rows: Sequence[Found]) -> Table:
             for key in ("reverse_consistency", "acquiescence", "straight_lines", "ceiling", "floor")
         ]
         order = interval_text(row["item_order"], 3) if row["item_order"] else str(row["item_order_reason"])
+        label = interval_text(row["label_order"], 3) if row["label_order"] else str(row["label_order_reason"])
         counts = [row["instrument"], str(row["items"]), str(row["reversed_items"])]
-        table.rows.append([*counts, *cells, f"{100 * row['missing']:.1f} %", order])
+        table.rows.append([*counts, *cells, f"{100 * row['missing']:.1f} %", order, label])
     return table
 
 
@@ -345,6 +347,18 @@ def _leakage(part: Found) -> View:
     ]  # fmt: skip
     axis = axis_for(ends([intervals for _, intervals in rows]), zero=True)
     return {"facet": facet("Words taken from the recording", rows, axis=axis, percent=True), "run": part["run"]}
+
+
+def _contamination(part: Found | None) -> str | None:
+    if part is None:
+        return None
+    shares = [number(part[key], 4) for key in ("overlap", "overlap_elsewhere")]
+    return (
+        f"{part['model']} continued {part['sessions']} recorded sessions: {shares[0]} of its runs of {part['run']} "
+        f"words stand in the recording's next part, {shares[1]} in other sessions' (stock phrases); longest stretch "
+        f"{part['longest']} words. Overlap above that of stock phrases is a sign of memory; none is no proof of its "
+        "absence."
+    )
 
 
 def _drift(part: Found) -> Table:

@@ -4,14 +4,18 @@ Every item is asked by itself with a seed of its own. An agent that cannot be as
 reason: there are no silent defaults.
 """
 
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Literal, Self
 
 from autogen_agentchat.agents import BaseChatAgent
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulator.agents.base import Respondent, Seat
+from simulator.agents.questionnaires import ChoosesByLabels
 from simulator.instruments.loading import load_instrument
-from simulator.instruments.schema import Instrument, Moment
+from simulator.instruments.schema import Instrument, Item, Moment
 from simulator.records.journal_records import Administration, Answer
 
 
@@ -29,6 +33,9 @@ class InstrumentChoice(BaseModel):
     item_order: Literal["printed", "shuffled"] = "printed"
     """Shuffled: the items are asked in the order of their seeds, another one for every administration; the table's
     column `seed` therefore tells at which place an item stood."""
+    label_order: Literal["averaged", "shuffled"] = "averaged"
+    """Of the options that a model sees: two requests in opposite orders, averaged, or one in an order that the item's
+    seed decides."""
     adapted: bool = False
     """Given at a moment or interval that its authors do not provide for; the mark stands beside every score."""
 
@@ -39,6 +46,11 @@ class InstrumentChoice(BaseModel):
         return self
 
 
+AT_ONCE = 8
+"""Items of a rated recording that are asked at the same time, once the first has put their shared prefix into the
+cache."""
+
+
 async def administer(
     choice: InstrumentChoice,
     agent: BaseChatAgent,
@@ -46,6 +58,9 @@ async def administer(
     moment: str,
     day: float = 0.0,
     session: int | None = None,
+    known: Mapping[str, Answer] = {},
+    answered: Callable[[Answer], None] = lambda answer: None,
+    at_once: int = 1,
 ) -> Administration:
     """Ask every item of an instrument.
 
@@ -56,24 +71,45 @@ async def administer(
         moment: when, within the course: a `Moment`, or a date as `day 28`.
         day: simulated day of the course.
         session: the session that it is recorded under; the seat's by default.
+        known: answers that were given before an interruption, by item.
+        answered: is told every new answer as soon as it is there.
+        at_once: how many items are asked at the same time, after the first.
     """
     instrument: Instrument = load_instrument(choice.instrument)
-    answers = []
     asked = [
         (seat.seed(-1, f"administration:{moment}:{instrument.name}:{item.id}"), item)
         for item in instrument.items_of(choice.form)
     ]
     if choice.item_order == "shuffled":
         asked.sort(key=lambda entry: entry[0])
-    for seed, item in asked:
-        if isinstance(agent, Respondent):
-            answer = await agent.answer_item(instrument, item, choice.form, seed)
-        else:
-            answer = Answer(item.id, missing_reason=f"{type(agent).__name__} cannot be asked")
-        answer.seed = seed
-        answers.append(answer)
+    answers = dict(known)
+    waiting = iter([(seed, item) for seed, item in asked if item.id not in known])
+
+    async def ask(most: int | None) -> None:
+        for seed, item in itertools.islice(waiting, most):
+            answer = await _answer(choice, agent, instrument, item, seed)
+            answer.seed = seed
+            answers[item.id] = answer
+            answered(answer)
+
+    await ask(1 if at_once > 1 else None)
+    if at_once > 1:
+        ends = await asyncio.gather(*(ask(None) for _ in range(at_once)), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
     place = seat.session if session is None else session
     return Administration(
         seat.course, place, moment, instrument.name, str(instrument.version), choice.form, instrument.wording,
-        choice.respondent, answers, day, choice.adapted,
+        choice.respondent, [answers[item.id] for _, item in asked], day, choice.adapted,
     )  # fmt: skip
+
+
+async def _answer(
+    choice: InstrumentChoice, agent: BaseChatAgent, instrument: Instrument, item: Item, seed: int
+) -> Answer:
+    if choice.label_order != "averaged" and isinstance(agent, ChoosesByLabels):
+        return await agent.answer_item(instrument, item, choice.form, seed, order=choice.label_order)
+    if isinstance(agent, Respondent):
+        return await agent.answer_item(instrument, item, choice.form, seed)
+    return Answer(item.id, missing_reason=f"{type(agent).__name__} cannot be asked")

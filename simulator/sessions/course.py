@@ -23,6 +23,8 @@ from simulator.models.handle import SeatedModelClient
 from simulator.personas.schema import Persona
 from simulator.records.history import Fact, History
 from simulator.records.journal_records import (
+    Answer,
+    Answered,
     CourseEnded,
     CourseRecord,
     Event,
@@ -31,7 +33,7 @@ from simulator.records.journal_records import (
     SavedState,
     Turn,
 )
-from simulator.sessions.administration import InstrumentChoice, administer
+from simulator.sessions.administration import AT_ONCE, InstrumentChoice, administer
 from simulator.sessions.engine import Chair, Drained, Session, converse, message_of
 from simulator.sessions.guarding import Watch, ended_by_guard
 from simulator.sessions.protocol import Intervention, SessionProtocol
@@ -343,11 +345,25 @@ async def administer_all(
         if history.has_administration(index, moment, choice.instrument, choice.respondent):
             continue
         chair, seat = seated.chairs[choice.respondent], seated.seats[choice.respondent]
+        asks_model = any(handle.role == choice.respondent for handle in seated.handles)
+
+        def answered(answer: Answer, choice: InstrumentChoice = choice, asks_model: bool = asks_model) -> None:
+            if asks_model:  # what was paid for is kept
+                record(Answered(spec.course, index, moment, choice.instrument, choice.respondent, answer))
+
         try:
-            administration = await administer(choice, chair.agent, seat, moment, day, index)
+            administration = await administer(
+                choice, chair.agent, seat, moment, day, index,
+                history.answers(index, moment, choice.instrument, choice.respondent), answered,
+                AT_ONCE if asks_model and _rates(spec) else 1,
+            )  # fmt: skip
         finally:
             note_calls(spec.course, index, seated, record)
         record(administration)
+
+
+def _rates(spec: CourseSpec) -> bool:
+    return bool(spec.memory.get(SOURCE, {}).get("use") == "rate")
 
 
 def note_calls(course: str, index: int, seated: SeatedSession, record: Callable[[CourseRecord], None]) -> None:

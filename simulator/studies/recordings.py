@@ -73,7 +73,7 @@ def recorded_sessions(folder: Path) -> Iterator[Recorded]:
     Raises:
         UserError: no such run, or no tables.
     """
-    columns = ["course_id", "persona_id", "cluster", "stratum", "therapist", "condition", "source"]
+    columns = ["course_id", "persona_id", "cluster", "stratum", "therapist", "condition", "source", "status"]
     courses = {row["course_id"]: row for row in read_table(folder, "courses", columns).to_dicts()}
     personas = _personas(folder)
     table = read_table(folder, "turns", ["course_id", "session", "turn", "role", "text", "planted", "state"])

@@ -34,7 +34,7 @@ class SourceChoice(BaseModel):
     strata: bool = False
     """Whether `limit` counts within each stratum (AnnoMI: high and low quality; a run: its therapists)."""
     fewest_turns: Annotated[int, Field(ge=1)] = 4
-    """Shorter sessions are left out."""
+    """Shorter sessions are left out, and so are those of courses that failed."""
     words: Annotated[int, Field(ge=0)] | None = None
     """Only the first so many words of each transcript are handed over (ClientCAST: 2,800 to read, 4,200 to rate; 0: the
     profile alone)."""
@@ -56,7 +56,7 @@ def load_sources(choice: SourceChoice) -> list[Recording]:
     recordings: list[Recording] = []
     counts: dict[str, int] = {}
     for found in recorded_sessions(folder):
-        if len(found.turns) < choice.fewest_turns:
+        if len(found.turns) < choice.fewest_turns or found.course["status"] == "failed":  # cut off in the middle
             continue
         stratum = _stratum(found)
         counts[stratum if choice.strata else ""] = counts.get(stratum if choice.strata else "", 0) + 1

@@ -35,9 +35,12 @@ class ProfileExtraction(ModelAgent):
         seat: the chair, with a recording.
         model_client: the model.
         temperature: of the answers (ClientCAST: 0).
+        answer_tokens: that an answer may have (ClientCAST: 256); a longer one breaks its schema.
     """
 
-    def __init__(self, seat: Seat, model_client: Completer, temperature: float = 0.0) -> None:
+    def __init__(
+        self, seat: Seat, model_client: Completer, temperature: float = 0.0, answer_tokens: int = ANSWER_TOKENS
+    ) -> None:
         self._recording = recording_of(seat)
         self._said_before: Sequence[Any] = self._recording["turns"]
         self._prompt = load_prompt(FOLDER / "profile.jinja", ("system", "question"))
@@ -45,7 +48,7 @@ class ProfileExtraction(ModelAgent):
             "system", turns=[(said.role, said.text) for said in self._said_before], unknown=UNKNOWN
         )
         super().__init__(seat, model_client, system, "", "", description="reads a client's profile out of a session")
-        self._temperature = temperature
+        self._sampling = {"temperature": temperature, "max_tokens": answer_tokens}
 
     @property
     def fields(self) -> Sequence[str]:
@@ -72,7 +75,7 @@ class ProfileExtraction(ModelAgent):
                 completion = await self.model.complete(
                     Request(
                         messages, seed=found.seed, purpose=f"profile:{field}", schema=schema_of(asked),
-                        sampling={"temperature": self._temperature, "max_tokens": ANSWER_TOKENS},
+                        sampling=self._sampling,
                     )
                 )  # fmt: skip
             except SessionError as error:

@@ -49,6 +49,11 @@ def warnings_about(found: dict[str, Any]) -> list[str]:
             "The rater is the model that played the client, asked afterwards: its rating is an act, not a report."
         )
     design = found["design"]
+    if found["source"] == "human" and any(models.values()) and not found["contamination"]:
+        lines.append(
+            "Whether the models know the recorded transcripts by heart was not probed (dyad contamination): where they "
+            "are public, agreement with their labels may be memory."
+        )
     if design["clients"] < 8:
         lines.append(f"{design['clients']} clients are too few for intervals that are known to hold; they are flagged.")
     failed = {name: part["statuses"].get("failed", 0) for name, part in design["stages"].items()}

@@ -98,8 +98,8 @@ def open_stages(folder: Path) -> Stages:
 
 def keyed_answers(stages: Stages, stage: str) -> "pl.DataFrame":
     """Answers of a rating stage: `rating` (its course), `session` (what was heard), `asking`, `instrument`, `item`,
-    `reversed`, `position` (place at which it was asked), `raw` (0-1, before keying) and one column per answer type,
-    keyed and put on 0-1."""
+    `reversed`, `position` (place at which it was asked), `seed`, `steps` (of the scale), `raw` (0-1, before keying) and
+    one column per answer type, keyed and put on 0-1."""
     import polars as pl
 
     answers = stages.table(stage, "administrations")
@@ -113,7 +113,7 @@ def keyed_answers(stages: Stages, stage: str) -> "pl.DataFrame":
             keys.append((instrument, form, item.id, item.id in reverse, options.minimum, options.maximum, place))
     names = ("instrument", "form", "item", "reversed", "low", "high", "printed")
     table = pl.DataFrame(keys, schema=list(names), orient="row")
-    shuffled = _shuffled(stages.runs[stage])
+    shuffled = shuffled_instruments(stages.runs[stage])
     found = answers.join(table, on=["instrument", "form", "item"], how="left", maintain_order="left")
     found = found.join(courses, on="course_id")
     scaled = {
@@ -121,26 +121,23 @@ def keyed_answers(stages: Stages, stage: str) -> "pl.DataFrame":
         for kind, column in ANSWER_TYPES.items()
     }
     by_seed = pl.col("seed").rank("ordinal").over("course_id", "moment", "instrument") - 1
+    place = pl.when(pl.col("instrument").is_in(shuffled)).then(by_seed).otherwise(pl.col("printed"))
     return found.select(
         pl.col("course_id").alias("rating"),
         pl.col("source").str.split(":").list.first().alias("session"),
         pl.col("replicate").alias("asking"),
         "instrument", "form", "item", "reversed",
-        pl.when(pl.col("instrument").is_in(shuffled)).then(by_seed).otherwise(pl.col("printed")).cast(pl.Int64).alias("position"),
+        place.cast(pl.Int64).alias("position"),
+        "seed", (pl.col("high") - pl.col("low") + 1).cast(pl.Int64).alias("steps"),
         scaled["sampled"].alias("raw"),
         *(pl.when("reversed").then(1.0 - value).otherwise(value).alias(kind) for kind, value in scaled.items()),
     )  # fmt: skip
 
 
-def _shuffled(run: RunFolder) -> list[str]:
-    """Instruments whose items were put into an order of their own for every rating."""
+def shuffled_instruments(run: RunFolder, what: str = "item_order") -> list[str]:
+    """Names of the instruments whose items (or labels, `label_order`) stood in another order for every rating."""
     choices: dict[str, Any] = run.meta["config"]["instruments"]
-    return [choice["instrument"] for choice in choices.values() if choice.get("item_order") == "shuffled"]
-
-
-def shuffled_instruments(stages: Stages, stage: str) -> list[str]:
-    """Names of the instruments of a stage whose items were shuffled."""
-    return _shuffled(stages.runs[stage])
+    return [choice["instrument"] for choice in choices.values() if choice.get(what) == "shuffled"]
 
 
 def ratings(answers: "pl.DataFrame", by: list[str], kind: str = "sampled") -> "pl.DataFrame":

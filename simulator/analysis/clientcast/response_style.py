@@ -4,11 +4,13 @@ A person who reads the items answers a reversed one the other way round, does no
 not mind where an item stands.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.analysis.clientcast.frames import CLUSTER
+from simulator.models.choice import shuffled_places
 from simulator.statistics.clustered_agreement import cluster_interval, pearson
 from simulator.statistics.means import mean_over_clusters
 
@@ -20,14 +22,17 @@ FEWEST_ITEMS = 4
 RESAMPLES = 500
 
 
-def response_styles(answers: "pl.DataFrame", shuffled: list[str]) -> list[dict[str, Any]]:
+def response_styles(
+    answers: "pl.DataFrame", shuffled: Sequence[str], labels_shuffled: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """One row per instrument.
 
     Keys: `reversed_items`; `reverse_consistency` (correlation over ratings of the mean of keyed straight items with
     that of keyed reversed ones); `acquiescence` (their mean difference, 0 where nobody agrees with everything);
     `straight_lines` (share of ratings with one raw answer throughout); `ceiling` and `floor` (share of answers at the
     best and the worst pole); `missing`; `item_order` (change of a keyed answer from the first to the last place, items
-    put in an order of their own for every rating; None with `item_order_reason` where they were not).
+    put in an order of their own for every rating; None with `item_order_reason` where they were not); `label_order`
+    (mean place of the drawn answer among the labels as they were shown, 0 first, 1 last, less .5; likewise).
     """
     import polars as pl
 
@@ -52,6 +57,7 @@ def response_styles(answers: "pl.DataFrame", shuffled: list[str]) -> list[dict[s
             "straight_lines": None, "missing": float(part["sampled"].null_count() / max(1, len(part))),
             "ceiling": _mean(each, "ceiling"), "floor": _mean(each, "floor"), "item_order": None,
             "item_order_reason": None,
+            "label_order": None, "label_order_reason": None,
         }  # fmt: skip
         if reversed_items and both["client"].n_unique() > 2:
             one, other = (both[name].to_numpy().astype(np.float64) for name in ("straight", "reversed"))
@@ -67,6 +73,11 @@ def response_styles(answers: "pl.DataFrame", shuffled: list[str]) -> list[dict[s
             row["item_order"] = _order_effect(given, items)
         else:
             row["item_order_reason"] = "one item" if items == 1 else "items were given in their printed order"
+        shown = given.drop_nulls("expected")  # drawn from probabilities of labels
+        if instrument in labels_shuffled and len(shown):
+            row["label_order"] = _label_effect(shown)
+        else:
+            row["label_order_reason"] = "no shuffled labels were shown"
         rows.append(row)
     return rows
 
@@ -93,3 +104,14 @@ def _order_effect(given: "pl.DataFrame", items: int) -> dict[str, Any]:
         ((pl.col("x") * pl.col("y")).sum() / (pl.col("x") ** 2).sum()).alias("slope")
     )
     return _mean(slopes, "slope")
+
+
+def _label_effect(shown: "pl.DataFrame") -> dict[str, Any]:
+    """Mean over clients of the place of the drawn answer among its labels, less a half: 0 where they do not matter."""
+    import polars as pl
+
+    places = []
+    for seed, steps, raw in shown.select("seed", "steps", "raw").iter_rows():
+        order = shuffled_places(steps, seed)
+        places.append(order.index(round(raw * (steps - 1))) / (steps - 1) - 0.5)
+    return _mean(shown.select("client").with_columns(pl.Series("place", places)), "place")

@@ -1,5 +1,6 @@
 """All figures of a study of simulated clients in one JSON-able dictionary, a pure function of its stages."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ from simulator.analysis.clientcast.reliability import generalizability, internal
 from simulator.analysis.clientcast.response_style import response_styles
 from simulator.analysis.clientcast.therapists import therapist_results
 from simulator.analysis.clientcast.words import drift, leakage
+from simulator.errors import UserError
 
 QUESTIONNAIRES = ("CECS", "HAQ-II", "SEQ", "SRS", "WAI-SR")
 """ClientCAST's five: 108 items."""
+CONTAMINATION_FILE = "contamination.json"
+PROBED = ("model", "sessions", "run", "overlap", "overlap_elsewhere", "verbatim", "longest")
+"""Figures of the probe that are reported."""
 
 
 def figures(folder: Path) -> dict[str, Any]:
@@ -48,7 +53,11 @@ def figures(folder: Path) -> dict[str, Any]:
         "generalizability": generalizability(five),
         "reasking": reasking(stages, answers),
         "consistency": internal_consistency(five),
-        "styles": response_styles(answers, shuffled_instruments(stages, "rated")),
+        "styles": response_styles(
+            answers,
+            shuffled_instruments(stages.runs["rated"]),
+            shuffled_instruments(stages.runs["rated"], "label_order"),
+        ),
         "known_groups": known_groups(stages),
         "relations": between_instruments(answers),
         "behaviour": with_behaviour(stages, answers),
@@ -56,10 +65,23 @@ def figures(folder: Path) -> dict[str, Any]:
         "faithfulness": faithfulness(stages),
         "leakage": leakage(stages),
         "drift": drift(stages),
+        "contamination": _contamination(stages),
     }
     found["warnings"] = warnings_about(found)
     found["comparison"] = comparison(found)
     return found
+
+
+def _contamination(stages: Stages) -> dict[str, Any] | None:
+    """What `dyad contamination --json` left in the study's folder, None where it was not run."""
+    file = stages.folder / CONTAMINATION_FILE
+    if not file.exists():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+        return {key: found[key] for key in PROBED}
+    except (json.JSONDecodeError, KeyError) as problem:
+        raise UserError(f"{file} is not what `dyad contamination --json` prints ({problem}); make it anew") from None
 
 
 def _design(stages: Stages, answers: Any) -> dict[str, Any]:
