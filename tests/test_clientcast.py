@@ -14,7 +14,7 @@ from simulator.studies.composing import composed
 from simulator.studies.stages import left_out, stage_overrides, stages_of
 
 STAGES = ["source", "profiles", "simulated", "rated", "rated_source", "reread", "baseline"]
-SMALL = ("experiment=clientcast", "personas.limit=5", "therapist=[mi_consistent,advice_giving,silent,hostile]")
+SMALL = ("experiment=clientcast", "personas.limit=8", "therapist=[mi_consistent,advice_giving,silent,hostile]")
 
 
 def dyad(*words: str) -> int:

@@ -14,6 +14,7 @@ from simulator.instruments import adaptation, list_instruments, load_instrument,
 from simulator.instruments.loading import BANK
 from simulator.instruments.schema import Instrument, Options
 from simulator.instruments.scoring import Score, keyed_answer
+from simulator.sessions.administration import InstrumentChoice
 
 EVERY_FORM = [
     (name, form)
@@ -298,13 +299,15 @@ def test_shipped_settings_name_instruments_forms_and_allowed_moments() -> None:
     folder = Path(__file__).parent.parent / "conf" / "instruments"
     for name in sorted(path.stem for path in folder.glob("*.yaml")):
         text = (folder / f"{name}.yaml").read_text()
-        assert text.startswith(f"# @package instruments.{name}\n")
-        setting = yaml.safe_load(text)
-        instrument = load_instrument(setting["instrument"])
-        assert setting["form"] in instrument.forms
-        assert setting["respondent"] in instrument.respondents
-        assert setting["adapted"] is False
-        assert all(adaptation(instrument, moment, None) is None for moment in setting["moments"])
+        content = yaml.safe_load(text)
+        together = text.startswith("# @package instruments\n")
+        assert together or text.startswith(f"# @package instruments.{name}\n")
+        for setting in map(InstrumentChoice.model_validate, content.values() if together else [content]):
+            instrument = load_instrument(setting.instrument)
+            assert setting.form in instrument.forms
+            assert setting.respondent in instrument.respondents
+            assert setting.adapted is False
+            assert all(adaptation(instrument, moment, None) is None for moment in setting.moments)
 
 
 # -- files of one's own -------------------------------------------------------------------------------------------
