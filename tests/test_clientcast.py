@@ -7,9 +7,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from simulator.analysis.clientcast import frames
 from simulator.analysis.clientcast.frames import aspect_items
+from simulator.analysis.clientcast.study import figures
 from simulator.cli.main import main
 from simulator.errors import UserError
+from simulator.reporting.clientcast_sections import views
+from simulator.reporting.report import rendered
 from simulator.studies.composing import composed
 from simulator.studies.stages import left_out, stage_overrides, stages_of
 
@@ -77,6 +81,20 @@ def test_negative_controls_come_last_and_apart(found: dict[str, Any]) -> None:
     for row in part["separation"]:
         if row["instrument"] in ("CECS", "HAQ-II", "WAI-SR"):
             assert row["controls_last"] and row["pairs_apart"] == row["pairs"] == 4
+
+
+def test_a_study_in_which_nobody_answers_is_reported_all_the_same(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = ("raw", "sampled", "most probable", "expected")
+    whole = frames.keyed_answers
+    monkeypatch.setattr(
+        frames,
+        "keyed_answers",
+        lambda *stage: whole(*stage).with_columns(pl.lit(None, pl.Float64).alias(k) for k in kinds),
+    )
+    found = figures(study)
+    assert "nothing to measure" in rendered("clientcast.html", **views(json.loads(json.dumps(found, allow_nan=False))))
+    assert found["design"]["missing_answers"] == found["design"]["answers"] > 0
+    assert found["generalizability"] == [] and found["known_groups"]["reason"]
 
 
 def content(*overrides: str) -> Any:

@@ -40,7 +40,7 @@ def test_ten_human_transcripts_go_through_every_stage_on_vllm(vllm: Vllm, tmp_pa
     short = "{extraction: {answer_tokens: 12}}"
     overrides = [
         "experiment=clientcast", f"source.run={humans}", "source.limit=5", "source.strata=true", "source.words=500",
-        "model=endpoint", f"model.url={vllm.entries[0]['url']}", "model.name=tiny", "+model.answer_prefix=true",
+        "model=endpoint", f"model.url={vllm.entries[0]['url']}", "model.name=tiny", "model.answer_prefix=true",
         "therapist=[lm_mi,silent]", "session.max_turns=4", "limits.workers=1", f"out={out}", "--quiet",
         f"+stages.profiles.set.client={short}", f"+stages.reread.set.client={short}",
         "stages.rated_source.set.replicates=1", "stages.baseline.set.replicates=1",

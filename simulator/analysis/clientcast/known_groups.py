@@ -67,4 +67,5 @@ def known_groups(stages: Stages) -> dict[str, Any]:
                     ).to_dict(),
                 }
             )  # fmt: skip
-    return {"groups": [high, low], "rows": rows, "reason": None}
+    reason = None if rows else "no two sessions of both kinds have a rating"
+    return {"groups": [high, low], "rows": rows, "reason": reason}

@@ -74,14 +74,18 @@ def _described(found: "Components", part: "pl.DataFrame") -> dict[str, Any]:
         "observations": found.observations, "sizes": sizes,
         "components": [
             {
-                "name": each.name, "levels": each.levels, "variance": each.variance, "share": each.share,
-                "share_error": each.share_error,
+                "name": each.name, "levels": each.levels, "variance": each.variance, "share": _known(each.share),
+                "share_error": _known(each.share_error),
             }
             for each in found.components
         ],
         "confounded": dict(found.confounded),
-        "coefficients": {name: None if np.isnan(value) else value for name, value in coefficients.items()},
+        "coefficients": {name: _known(value) for name, value in coefficients.items()},
     }  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def internal_consistency(answers: "pl.DataFrame") -> list[dict[str, Any]]:
