@@ -41,7 +41,7 @@ def test_ten_human_transcripts_go_through_every_stage_on_vllm(vllm: Vllm, tmp_pa
     overrides = [
         "experiment=clientcast", f"source.run={humans}", "source.limit=5", "source.strata=true", "source.words=500",
         "model=endpoint", f"model.url={vllm.entries[0]['url']}", "model.name=tiny", "model.answer_prefix=true",
-        "therapist=[lm_mi,silent]", "session.max_turns=4", "limits.workers=1", f"out={out}", "--quiet",
+        "therapist=[lm_mi]", "session.max_turns=4", "limits.workers=1", "limits.concurrency=6", f"out={out}", "--quiet",
         f"+stages.profiles.set.client={short}", f"+stages.reread.set.client={short}",
         "stages.rated_source.set.replicates=1", "stages.baseline.set.replicates=1",
     ]  # fmt: skip
@@ -54,7 +54,7 @@ def test_ten_human_transcripts_go_through_every_stage_on_vllm(vllm: Vllm, tmp_pa
     assert {part["statuses"].get("failed", 0) for part in found["design"]["stages"].values()} == {0}
     asked = pl.read_parquet(out / "rated/dataset/administrations/*.parquet")
     five = asked.filter(~pl.col("instrument").is_in(["LONELINESS", "LIKING"]))
-    assert five.height == 10 * 2 * 2 * 108
+    assert five.height == 10 * 2 * 108
     assert (five["value"].is_null() == five["missing_reason"].is_not_null()).all()
     scores = pl.read_parquet(out / "rated/dataset/scores/*.parquet")
     assert scores.height and (scores["score"].is_null() == scores["missing_reason"].is_not_null()).all()
