@@ -121,13 +121,13 @@ def keyed_answers(stages: Stages, stage: str) -> "pl.DataFrame":
         for kind, column in ANSWER_TYPES.items()
     }
     by_seed = pl.col("seed").rank("ordinal").over("course_id", "moment", "instrument") - 1
-    place = pl.when(pl.col("instrument").is_in(shuffled)).then(by_seed).otherwise(pl.col("printed"))
+    position = pl.when(pl.col("instrument").is_in(shuffled)).then(by_seed).otherwise(pl.col("printed"))
     return found.select(
         pl.col("course_id").alias("rating"),
         pl.col("source").str.split(":").list.first().alias("session"),
         pl.col("replicate").alias("asking"),
         "instrument", "form", "item", "reversed",
-        place.cast(pl.Int64).alias("position"),
+        position.cast(pl.Int64).alias("position"),
         "seed", (pl.col("high") - pl.col("low") + 1).cast(pl.Int64).alias("steps"),
         scaled["sampled"].alias("raw"),
         *(pl.when("reversed").then(1.0 - value).otherwise(value).alias(kind) for kind, value in scaled.items()),
