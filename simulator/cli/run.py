@@ -5,6 +5,7 @@ flags are taken out before Hydra parses: `--json` (one JSON object on stdout) an
 """
 
 import os
+import pickle
 import re
 import sys
 import tempfile
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str]) -> int:
 def each_run(program: str, arguments: list[str], do: Callable[[Any, bool, list[str]], Result]) -> list[Result]:
     """Compose each run that Hydra's command line names (several with `-m`), and do something with each.
 
+    What comes of it goes through files: a launcher of Hydra's may do each in a process of its own.
+
     Args:
         program: as it stands in usage lines.
         arguments: overrides and Hydra's own flags.
@@ -55,16 +58,17 @@ def each_run(program: str, arguments: list[str], do: Callable[[Any, bool, list[s
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    results: list[Result] = []
-    mistakes: list[UserError] = []
-
     def job(config: DictConfig) -> None:
-        sweeping = HydraConfig.get().mode is RunMode.MULTIRUN
+        about = HydraConfig.get()
+        sweeping = about.mode is RunMode.MULTIRUN
         content = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        came: Result | UserError
         try:
-            results.append(do(content, sweeping, list(HydraConfig.get().overrides.task)))
+            came = do(content, sweeping, list(about.overrides.task))
         except UserError as mistake:  # carried out by hand: Hydra would print a second line of its own
-            mistakes.append(mistake)
+            came = mistake
+        place = Path(os.environ["DYAD_SWEEP_DIR"]) / f"{about.job.num if sweeping else 0:06d}.came"
+        place.write_bytes(pickle.dumps(came))
 
     before = sys.argv
     several = [word for word in arguments if word in ("-m", "--multirun")]  # Hydra wants it before overrides
@@ -75,12 +79,14 @@ def each_run(program: str, arguments: list[str], do: Callable[[Any, bool, list[s
             os.environ["DYAD_SWEEP_DIR"] = scratch
             decorated = hydra.main(version_base="1.3", config_path=str(resource_root("conf")), config_name="config")
             decorated(job)()
+            results = [pickle.loads(file.read_bytes()) for file in sorted(Path(scratch).glob("*.came"))]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"configuration: {one_line(str(error))}") from None
     finally:
         sys.argv = before
-    if mistakes:
-        raise mistakes[0]
+    for came in results:
+        if isinstance(came, UserError):
+            raise came
     return results
 
 
