@@ -518,3 +518,34 @@ def test_retries_of_forked_workers_are_not_in_step() -> None:
         return pool._pause(5, None)
 
     assert asyncio.run(first_pause()) != asyncio.run(first_pause())
+
+
+def test_a_folder_of_many_servers_is_looked_at_as_one_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(name: str, port: int) -> None:
+        (tmp_path / f".{name}").write_text(f'["http://127.0.0.1:{port}/v1"]')
+        (tmp_path / f".{name}").replace(tmp_path / f"{name}.json")
+
+    for number in range(30):
+        write(f"job{number}", 1000 + number)
+    endpoints = Endpoints(None, str(tmp_path))
+    assert endpoints.changed() and len(endpoints.addresses) == 30
+    looks = [0]
+    stat = Path.stat
+
+    def counted(path: Path, **options: Any) -> Any:
+        looks[0] += path.parent == tmp_path
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", counted)
+    assert not any(endpoints.changed() for _ in range(60))
+    assert 30 < looks[0] <= 30 * 60 / 4  # now and then at every file, for those that are edited in place
+    write("job3", 9)
+    assert endpoints.changed() and "http://127.0.0.1:9/v1" in endpoints.addresses
+    (tmp_path / "job3.json").unlink()
+    assert endpoints.changed() and len(endpoints.addresses) == 29
+    assert stat(tmp_path / "job4.json")
+    (tmp_path / "job4.json").write_text('["http://127.0.0.1:10/v1"]')  # in place
+    assert any(endpoints.changed() for _ in range(16))
+    assert "http://127.0.0.1:10/v1" in endpoints.addresses

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "coding-speed": ("coding_speed", "CPU per turn and memory of the trained and the rule-based coder"),
     "coders": ("coders", "trained coders out of fold, beside a floor rerun on the same folds"),
     "units": ("units", "boundaries of the utterance parser beside MIBOT's"),
+    "footprint": ("footprint", "bytes and calls on the shared file system of one array task of 1,000,000 sessions"),
     "guards": ("guards", "precision and recall of the guards on labelled turns, and false alarms among people's"),
     "large": ("large", "100,000 scripted sessions: time, memory, tables, status and report"),
     "http": ("http_layer", "CPU and memory per turn of sessions on a model server, beside a bare loop and AutoGen"),
@@ -30,7 +31,6 @@ def main(arguments: Sequence[str]) -> int:
         show("usage: dyad bench NAME ...\n")
         for name, (_, text) in BENCHMARKS.items():
             show(f"  {name:<16}{text}")
-            show(f"  {name:<14}{text}")
         return 0 if arguments else 2
     name = arguments[0]
     if name not in BENCHMARKS:

@@ -9,6 +9,9 @@ from yarl import URL
 from simulator.errors import UserError
 
 _Stamp = tuple[tuple[int, int, int], ...]
+_LOOKS_AT_ALL = 15
+"""Of so many looks at a folder one is at all its files; the others are at the folder, which tells of new, replaced and
+removed files: many tasks look at many files on a file system that they share."""
 
 
 def base_address(text: str, where: str) -> str:
@@ -64,7 +67,12 @@ def _read_if_there(path: Path) -> list[str]:
 
 def _stamp(path: Path) -> _Stamp:
     files = [path, *sorted(path.glob("*.json"))] if path.is_dir() else [path]
-    return tuple((status.st_mtime_ns, status.st_size, status.st_ino) for status in (file.stat() for file in files))
+    return tuple(map(_one_stamp, files))
+
+
+def _one_stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class Endpoints:
@@ -78,6 +86,7 @@ class Endpoints:
     def __init__(self, url: str | Sequence[str] | None, file: str | None) -> None:
         self._path = Path(file).expanduser() if file is not None else None
         self._stamp: _Stamp | None = None
+        self._looks = self._quiet = 0
         given = [url] if isinstance(url, str) else list(url or ())
         self.addresses = list(dict.fromkeys(base_address(one, "model.url") for one in given))
 
@@ -86,7 +95,10 @@ class Endpoints:
         nothing."""
         if self._path is None:
             return False
+        self._looks += 1
         try:
+            if self._settled(self._path):
+                return False
             stamp = _stamp(self._path)
         except OSError:
             return False
@@ -103,6 +115,16 @@ class Endpoints:
             return False
         self.addresses = addresses
         return True
+
+    def _settled(self, path: Path) -> bool:
+        """Whether a folder is as it was; not said at the look after a change, which may have had a second one in the
+        same tick of the file system's clock."""
+        known = self._stamp
+        if known is None or self._looks % _LOOKS_AT_ALL == 0 or not path.is_dir() or _one_stamp(path) != known[0]:
+            self._quiet = 0
+            return False
+        self._quiet += 1
+        return self._quiet > 1
 
     def first_look(self) -> None:
         """Read the file for the first time.

@@ -26,7 +26,7 @@ Append = Callable[[CourseRecord], None]
 
 _AFTER_LAPSE_SECONDS = 5.0
 _BEAT_SECONDS = 2.0
-"""How often leases are touched, where they do not lapse sooner."""
+"""How often leases are touched, where they do not lapse sooner; on a network's file system twice between two syncs."""
 
 
 def unwritable(run: RunFolder, error: OSError) -> UserError:
@@ -81,7 +81,7 @@ class ShardWriter:
             self.run.journal.mkdir(exist_ok=True)
         except OSError as error:
             raise unwritable(self.run, error) from None
-        beat = min(_BEAT_SECONDS, self.lease_seconds / 4)
+        beat = min(max(_BEAT_SECONDS, self.sync_seconds / 2), self.lease_seconds / 4)
         self._syncer = Syncer(self.sync_seconds, self._touch, self._trouble, beat)
         try:
             for shard in self.mine:
