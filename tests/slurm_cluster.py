@@ -1,19 +1,24 @@
 """A real SLURM of two nodes on this machine: one slurmctld, two slurmd on ports of their own, and a munged.
 
 Everything lies in one folder and is ended by `stop`. It needs root, as slurmd does, and Debian's `slurm-wlm` and
-`munge`.
+`munge`. `dyad` on its nodes is this clone.
 """
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+ROOT = Path(__file__).parent.parent
+PROGRAM = "import sys; from simulator.cli.main import main; main(sys.argv[1:])"
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol")
 
 CONF = """\
@@ -87,7 +92,12 @@ class Cluster:
         key = folder / "munge" / "key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o400)
-        self.environment = {**os.environ, "SLURM_CONF": str(conf)}
+        command = folder / "bin" / "dyad"
+        command.parent.mkdir()
+        command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -c "{PROGRAM}" "$@"\n')
+        command.chmod(0o755)
+        path = f"{command.parent}:{os.environ['PATH']}"
+        self.environment = {**os.environ, "SLURM_CONF": str(conf), "PATH": path}
         own = folder / "munge"
         places = {"key": key, "socket": own / "socket", "pid": own / "pid", "log": own / "log", "seed": own / "seed"}
         options = [f"--{name}{'' if name == 'socket' else '-file'}={path}" for name, path in places.items()]
@@ -109,6 +119,31 @@ class Cluster:
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=60)
         return done.stdout.strip()
 
+    def dyad(self, *arguments: str, cwd: Path, code: int = 0) -> str:
+        """The command on a login node; its stdout, or stderr where it is to fail."""
+        done = subprocess.run(
+            ["dyad", *arguments], cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def finished(self, run: Path, seconds: float) -> None:
+        """Wait for a run's report; an error shows the ends of its jobs' logs."""
+        try:
+            self.until(lambda: (run / "report.html").exists(), seconds, f"the report of {run}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{logs(run)}") from None
+
+    def restarts(self, task: str) -> int:
+        """How often a task was queued again."""
+        text = self.run("scontrol", "show", "job", task)
+        return int(text.partition("Restarts=")[2].split()[0] or 0) if "Restarts=" in text else 0
+
+    def running_tasks(self, array: str) -> dict[str, str]:
+        """Array tasks that run, and on which node."""
+        rows = self.run("squeue", "--noheader", "--array", f"--jobs={array}", "--states=RUNNING", "--format=%K %N")
+        return dict(row.split() for row in rows.splitlines())
+
     def until(self, holds, seconds: float, what: str) -> None:
         """Look until something holds; an error names what did not, and what SLURM says."""
         end = time.monotonic() + seconds
@@ -125,6 +160,7 @@ class Cluster:
         with contextlib.suppress(Exception):
             self.run("scancel", "--user=root", "--signal=KILL", "--full")
             self.run("scancel", "--user=root")
+            self.until(lambda: self.run("squeue", "--noheader") == "", 60, "the end of every job")  # its processes, too
         for process in reversed(self.processes):
             process.terminate()
         for process in self.processes:
@@ -133,6 +169,35 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(15)
+
+
+def site(folder: Path, **more: Any) -> list[str]:
+    """A cluster file of one's own, for the small nodes here, and the words that name it."""
+    (folder / "own" / "cluster").mkdir(parents=True)
+    content = {"defaults": ["slurm"], "memory": "200M", "time": "00:20:00", "cpus": 1, "signal_seconds": 16, **more}
+    (folder / "own" / "cluster" / "site.yaml").write_text(json.dumps(content))
+    return ["--config-dir", str(folder / "own"), "cluster=site"]
+
+
+def tiny_on_vllm(folder: Path) -> list[str]:
+    """Make the tiny model; returns what `dyad serve` is asked for to serve it on vLLM's CPU build."""
+    python, weights = os.environ["DYAD_VLLM_PYTHON"], folder / "tiny"
+    subprocess.run([python, str(ROOT / "tests" / "tiny_model.py"), str(weights)], check=True, timeout=300)
+    return [
+        "model=endpoint", "model.name=tiny", f"model.serving.model={weights}", "model.serving.max_model_len=8192",
+        "serving.replicas=1", "serving=cpu", "serving.env={VLLM_CPU_KVCACHE_SPACE: '1', HF_HUB_OFFLINE: '1'}",
+        "serving.drain_seconds=5", "serving.args={max_num_batched_tokens: 8192}",
+    ]  # fmt: skip
+
+
+def job_ids(run: Path) -> dict[str, str]:
+    """The jobs of a run by name; the latest of each."""
+    return {job["name"]: job["id"] for job in json.loads((run / "slurm" / "jobs.json").read_text())}
+
+
+def logs(run: Path) -> str:
+    """The ends of the logs of a run's jobs."""
+    return "\n".join(f"{path.name}: {path.read_text()[-600:]}" for path in sorted((run / "slurm").glob("*.log")))
 
 
 class _Pause:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,9 @@ from simulator.store.reading import read_table
 from simulator.store.runs import open_run
 from simulator.studies.composing import compose
 from simulator.studies.running import run_study
-from tests.slurm_cluster import Cluster, cluster, why_not
+from tests.slurm_cluster import ROOT, Cluster, cluster, job_ids, logs, site, tiny_on_vllm, why_not
 from tests.studies_for_tests import parquet_bytes
 
-ROOT = Path(__file__).parent.parent
-PROGRAM = "import sys; from simulator.cli.main import main; main(sys.argv[1:])"
 SITE = (
     "cluster=slurm",
     "cluster.memory=200M",
@@ -31,48 +28,8 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"no SLURM here: {
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("slurm")
-    command = folder / "bin" / "dyad"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -c "{PROGRAM}" "$@"\n')
-    command.chmod(0o755)
-    with cluster(folder) as running:
-        running.environment["PATH"] = f"{command.parent}:{os.environ['PATH']}"
+    with cluster(tmp_path_factory.mktemp("slurm")) as running:
         yield running
-
-
-def dyad(slurm: Cluster, *arguments: str, cwd: Path, code: int = 0) -> str:
-    done = subprocess.run(
-        ["dyad", *arguments], cwd=cwd, env=slurm.environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code == 0 else done.stderr
-
-
-def job_ids(run: Path) -> dict[str, str]:
-    return {job["name"]: job["id"] for job in json.loads((run / "slurm" / "jobs.json").read_text())}
-
-
-def logs(run: Path) -> str:
-    return "\n".join(f"{path.name}: {path.read_text()[-600:]}" for path in (run / "slurm").glob("*.log"))
-
-
-def finished(slurm: Cluster, run: Path, seconds: float) -> None:
-    try:
-        slurm.until(lambda: (run / "report.html").exists(), seconds, f"the report of {run}")
-    except AssertionError as error:
-        raise AssertionError(f"{error}\n{logs(run)}") from None
-
-
-def restarts(slurm: Cluster, task: str) -> int:
-    text = slurm.run("scontrol", "show", "job", task)
-    return int(text.partition("Restarts=")[2].split()[0] or 0) if "Restarts=" in text else 0
-
-
-def running_tasks(slurm: Cluster, array: str) -> dict[str, str]:
-    """Array tasks that run, and on which node."""
-    rows = slurm.run("squeue", "--noheader", "--array", f"--jobs={array}", "--states=RUNNING", "--format=%K %N")
-    return dict(row.split() for row in rows.splitlines())
 
 
 def written(run: Path, part: int, parts: int) -> bool:
@@ -87,17 +44,17 @@ def test_killed_preempted_and_moved_tasks_leave_every_course_once(slurm: Cluster
              "instruments=[phq9]", "limits.workers=1", "limits.concurrency=1",
              "client.scripted._target_=tests.slow_chairs.SlowClient")  # fmt: skip
     run = tmp_path / "run"
-    out = dyad(slurm, "submit", *SITE, *study, f"out={run}", cwd=tmp_path)
+    out = slurm.dyad("submit", *SITE, *study, f"out={run}", cwd=tmp_path)
     ids = job_ids(run)
     assert list(ids) == ["simulate", "merge", "code", "report"]
     assert f"simulate: {ids['simulate']}" in out
     array = ids["simulate"]
 
-    slurm.until(lambda: "n2" in running_tasks(slurm, array).values(), 60, "a task on the second node")
+    slurm.until(lambda: "n2" in slurm.running_tasks(array).values(), 60, "a task on the second node")
     killed: list[str] = []
 
     def kill_one_that_writes() -> bool:
-        for task, node in running_tasks(slurm, array).items():
+        for task, node in slurm.running_tasks(array).items():
             if node == "n1" and written(run, int(task), 8):
                 slurm.run("scancel", "--signal=KILL", f"{array}_{task}")
                 killed.append(task)
@@ -105,14 +62,14 @@ def test_killed_preempted_and_moved_tasks_leave_every_course_once(slurm: Cluster
         return False
 
     slurm.until(kill_one_that_writes, 60, "a task on the first node that writes")
-    moved = running_tasks(slurm, array)
+    moved = slurm.running_tasks(array)
     slurm.run("scontrol", "update", "nodename=n2", "state=down", "reason=test")
-    slurm.until(lambda: "n2" not in running_tasks(slurm, array).values(), 30, "nothing runs on the node that is down")
+    slurm.until(lambda: "n2" not in slurm.running_tasks(array).values(), 30, "nothing runs on the node that is down")
     slurm.run("scontrol", "update", "nodename=n2", "state=resume")
     preempted: list[str] = []
 
     def preempt_one_that_writes() -> bool:
-        for task in running_tasks(slurm, array):
+        for task in slurm.running_tasks(array):
             if task not in moved and written(run, int(task), 8):
                 slurm.run("scancel", "--signal=USR1", "--batch", f"{array}_{task}")
                 preempted.append(task)
@@ -120,16 +77,16 @@ def test_killed_preempted_and_moved_tasks_leave_every_course_once(slurm: Cluster
         return False
 
     slurm.until(preempt_one_that_writes, 60, "a task to preempt")
-    status = json.loads(dyad(slurm, "status", str(run), "--json", cwd=tmp_path))
+    status = json.loads(slurm.dyad("status", str(run), "--json", cwd=tmp_path))
     assert {job["name"] for job in status["jobs"] if job["lives"]} >= {"code", "report"}
-    assert "still live" in dyad(slurm, "submit", *SITE, *study, f"out={run}", cwd=tmp_path, code=2)
-    finished(slurm, run, 240)
+    assert "still live" in slurm.dyad("submit", *SITE, *study, f"out={run}", cwd=tmp_path, code=2)
+    slurm.finished(run, 240)
 
     told = logs(run)
     assert "courses have not ended" in told, told  # the killed task's part was missing, and was sent again
     assert len({job["attempt"] for job in json.loads((run / "slurm" / "jobs.json").read_text())}) == 2
-    assert all(restarts(slurm, f"{array}_{task}") == 1 for task in preempted)
-    counts = json.loads(dyad(slurm, "status", str(run), "--json", cwd=tmp_path))
+    assert all(slurm.restarts(f"{array}_{task}") == 1 for task in preempted)
+    counts = json.loads(slurm.dyad("status", str(run), "--json", cwd=tmp_path))
     assert (counts["ended"], counts["failed"], counts["not_begun"]) == (800, 0, 0)
     courses = read_table(run, "courses", ["course_id", "status"])
     assert (len(courses), courses["course_id"].n_unique(), set(courses["status"])) == (800, 800, {"ended"})
@@ -139,8 +96,49 @@ def test_killed_preempted_and_moved_tasks_leave_every_course_once(slurm: Cluster
     assert {name.partition("/")[0] for name in there.keys() - here.keys()} == {"codings"}
 
 
+def test_a_task_serves_its_own_model_and_is_preempted_while_that_starts(slurm: Cluster, tmp_path: Path) -> None:
+    """A stand-in serves; with DYAD_TEST_COLOCATED=1 it is vLLM with the tiny model."""
+    serve = ["model=endpoint", "model.name=tiny", "model.serving.model=x", "serving.replicas=1",
+             f"serving.python={sys.executable}", f"serving.entry=[{ROOT}/tests/fake_vllm.py]"]  # fmt: skip
+    serve = tiny_on_vllm(tmp_path) if os.environ.get("DYAD_TEST_COLOCATED") else serve
+    run = tmp_path / "run"
+    study = ("model=endpoint", "model.name=tiny", "model.sampling.max_tokens=16", "client=[static]",
+             "therapist=[lm_mi]", "personas.limit=4", "replicates=1", "instruments=[]", "session.max_turns=4",
+             "limits.workers=1", f"out={run}")  # fmt: skip
+    own = site(tmp_path, layout="colocated", tasks=1, serve=serve, wait_seconds=400)
+    slurm.dyad("submit", *own, *study, cwd=tmp_path)
+    task = f"{job_ids(run)['simulate']}_0"
+    slurm.until(lambda: list((run / "slurm").glob("serve-*")), 60, "the task's server is being started")
+    slurm.run("scancel", "--signal=USR1", "--batch", task)
+    slurm.finished(run, 400)
+    assert slurm.restarts(task) == 1
+    courses, executions = read_table(run, "courses", ["status"]), read_table(run, "executions", ["replica"])
+    assert courses["status"].to_list() == ["ended"] * 4
+    assert all(str(replica).startswith("http://127.0.0.1:") for replica in executions["replica"].drop_nulls())
+
+
 def test_an_invalid_partition_is_one_line_and_leaves_no_job(slurm: Cluster, tmp_path: Path) -> None:
-    said = dyad(slurm, "submit", *SITE, "cluster.partition=nope", "personas.limit=1", "out=x", cwd=tmp_path, code=2)
+    said = slurm.dyad("submit", *SITE, "cluster.partition=nope", "personas.limit=1", "out=x", cwd=tmp_path, code=2)
     assert len(said.strip().splitlines()) == 1
     assert "invalid partition specified: nope" in said
     assert slurm.run("squeue", "--noheader", "--name=dyad-x-simulate") == ""
+
+
+def test_a_sweep_gives_the_folders_and_the_comparison_that_it_gives_on_a_laptop(slurm: Cluster, tmp_path: Path) -> None:
+    study = ("therapist=[mi_consistent]", "personas.limit=6", "instruments=[phq9]", "limits.workers=1",
+             "session.max_turns=8,12,20", "out=sweep")  # fmt: skip
+    here, there = tmp_path / "laptop", tmp_path / "cluster"
+    here.mkdir()
+    there.mkdir()
+    slurm.dyad("submit", "-m", *SITE, "cluster.tasks=2", *study, cwd=there)
+    slurm.dyad("run", "-m", *study, "--quiet", cwd=here)
+    names = sorted(path.name for path in (here / "sweep").iterdir())
+    assert len(names) == 3
+    for name in names:
+        slurm.finished(there / "sweep" / name, 180)
+        tables, sent = parquet_bytes(here / "sweep" / name), parquet_bytes(there / "sweep" / name)
+        assert tables and tables == sent
+    assert sorted(path.name for path in (there / "sweep").iterdir()) == names
+    said = [slurm.dyad("compare", *(f"sweep/{name}" for name in names), cwd=folder) for folder in (here, there)]
+    assert said[0] == said[1]
+    assert "session.max_turns" in said[0]

@@ -24,7 +24,8 @@ SERVE = ["model=qwen3_8b", "serving.replicas=1"]
 LAYOUTS = {
     "plain": {},
     "site": {"partition": "gpu", "account": "lab", "qos": "low", "constraint": "a100", "at_once": 4, "tasks": 16,
-             "setup": ["module load python", "source venv/bin/activate"], "directives": ["--exclusive"]},
+             "setup": ["module load python", "source venv/bin/activate"], "directives": ["--exclusive"],
+             "after": {"memory": "96G", "cpus": 16}},
     "colocated": {"layout": "colocated", "gpus": 2, "serve": SERVE},
     "pooled": {"layout": "pooled",
                "servers": {"client": {"serve": SERVE, "jobs": 2}, "therapist": {"serve": SERVE, "nodes": 2, "gpus": 4}},

@@ -4,13 +4,17 @@ dyad submit cluster=slurm replicates=10            prints the ids of its jobs an
 dyad submit cluster=slurm --dry-run                prints every submission; needs neither SLURM nor a site's settings
 dyad submit cluster=slurm -m seed=1,2,3 out=runs/sweep
 dyad submit cluster=local                          the same chain in this process
+dyad submit servers RUN                            sends server jobs again that are gone; `--end` cancels all
+dyad submit servers RUN client                     sends one more for the clients
 """
 
+import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from simulator.cli.main import OneLineParser
 from simulator.cli.output import say, show, show_json
 from simulator.cli.run import each_run, out_below, run_one
 from simulator.errors import UserError
@@ -20,6 +24,8 @@ OUR_FLAGS = ("--json", "--quiet", "--dry-run")
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
+    if arguments and arguments[0] == "servers":
+        return _servers(arguments[1:])
     ours = {flag for flag in arguments if flag in OUR_FLAGS}
     rest = [word for word in arguments if word not in OUR_FLAGS]
     flags = _config_dir(rest)
@@ -41,6 +47,24 @@ def main(arguments: Sequence[str]) -> int:
     return 3 if any(result["stopped_by"] for result in results) else 0
 
 
+def _servers(arguments: Sequence[str]) -> int:
+    from simulator.launching.servers import end_servers, replace_servers
+
+    parser = OneLineParser("dyad submit servers", description="Server jobs of a run that was submitted.")
+    parser.add_argument("run", type=Path, help="a folder that `dyad submit` made, with cluster.layout=pooled")
+    parser.add_argument("purposes", nargs="*", help="send one more for each; else those that are gone are sent again")
+    parser.add_argument("--end", action="store_true", help="cancel those that live")
+    parser.add_argument("--attempt", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    run: Path = options.run
+    jobs = end_servers(run, options.attempt) if options.end else replace_servers(run, options.purposes)
+    for name, number in jobs:
+        show(f"{name}: {number}{' cancelled' * options.end}")
+    if not jobs:
+        show("no server jobs to end" if options.end else "every server job lives")
+    return 0
+
+
 def _config_dir(words: Sequence[str]) -> list[str]:
     for number, word in enumerate(words):
         if word in ("--config-dir", "-cd") and number + 1 < len(words):
@@ -53,6 +77,7 @@ def _config_dir(words: Sequence[str]) -> list[str]:
 def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: bool, dry: bool) -> dict[str, Any]:
     """Submit one composed run; returns its folder and the jobs (names and ids)."""
     from simulator.launching.chain import Submission, chain, split_overrides
+    from simulator.launching.servers import replace_servers
     from simulator.launching.settings import parse_cluster
     from simulator.launching.slurm import command_of, script_of, submit_jobs
     from simulator.studies.config import parse_config
@@ -81,7 +106,8 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
             show(f"# {job.name}\n$ {shlex.join(command_of(job, script_of(folder, job, settings.attempt), {}))}")
             show(job.script)
         return result
-    return result | {"jobs": submit_jobs(jobs, folder, settings.attempt)}
+    again = replace_servers(folder) if settings.attempt and settings.servers else []
+    return result | {"jobs": [*again, *submit_jobs(jobs, folder, settings.attempt)]}
 
 
 def _with_servers(content: Any, settings: Any) -> Any:

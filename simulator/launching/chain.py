@@ -1,12 +1,13 @@
 """A run as a chain of jobs, rendered from the templates in `slurm/`; nothing is asked or sent here.
 
-    serve-* (pooled)   simulate (an array of parts) -> merge -> code -> then.* -> report
-                                                                    \\-> release (ends the servers)
+    serve-* (pooled)   simulate (an array of parts) -> merge -> code -> then.* -> report -> release (ends the servers)
 
 The merge job follows however the array ends: it sends lost parts again, a bounded number of times, and only with all
-courses over the rest goes on. A variable that a template asks for and nobody gives is one line.
+courses over the rest goes on. The servers end however the chain does. A variable that a template asks for and nobody
+gives is one line.
 """
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
     again = [*submission.flags, *submission.overrides, *submission.cluster_overrides, f"out={submission.run}",
              f"++cluster.attempt={settings.attempt + 1}"]  # fmt: skip
     shared: dict[str, Any] = {
-        **settings.model_dump(exclude={"servers", "then", "serve", "variables"}),
+        **settings.model_dump(exclude={"servers", "then", "serve", "variables", "after"}),
         "run": run,
         "run_name": submission.run.name,
         "workdir": str(submission.workdir),
@@ -90,13 +91,11 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
         "endpoints": shlex.quote(str(submission.run / "endpoints")),
         "purposes": sorted(settings.servers),
         "serve": " ".join(map(shlex.quote, settings.serve)),
-        "server_names": sorted(
-            f"dyad-{submission.run.name}-serve-{purpose}-{number}"
-            for purpose, jobs in settings.servers.items()
-            for number in range(jobs.jobs)
-        ),
+        "drain_seconds": max(1, settings.signal_seconds * 3 // 4),
         **settings.variables,
     }
+
+    size = settings.after.model_dump(exclude_none=True)
 
     def job(name: str, template: str, after: Sequence[str] = (), how: str = "afterok", **more: Any) -> Job:
         content = {**shared, "name": f"dyad-{submission.run.name}-{name}", **more}
@@ -110,17 +109,24 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
             jobs += [job(f"serve-{purpose}-{number}", "serve.sbatch", **about) for number in range(server.jobs)]
     if parts:
         jobs.append(job("simulate", "simulate.sbatch"))
-    jobs.append(job("merge", "merge.sbatch", ["simulate"] if parts else [], "afterany"))
-    jobs.append(job("code", "after.sbatch", ["merge"], command=f"{line} report=false"))
+    jobs.append(job("merge", "merge.sbatch", ["simulate"] if parts else [], "afterany", **size))
+    coding = " ".join(word for word in words if word.startswith(("model.endpoints=", "coders.model.endpoints=")))
+    jobs.append(job("code", "after.sbatch", ["merge"], purposes=_asked(settings, coding),
+                    command=f"{line} report=false", **size))  # fmt: skip
     last = "code"
     for name, command in settings.then.items():
         text = _render_text(templates, f"cluster.then.{name}", command, shared)
-        jobs.append(job(name, "after.sbatch", [last], command=text))
+        jobs.append(job(name, "after.sbatch", [last], purposes=_asked(settings, text), command=text, **size))
         last = name
-    jobs.append(job("report", "after.sbatch", [last], command=f"{settings.dyad} report {run}"))
+    jobs.append(job("report", "after.sbatch", [last], purposes=[], command=f"{settings.dyad} report {run}", **size))
     if settings.servers:
-        jobs.append(job("release", "release.sbatch", ["report"]))
+        jobs.append(job("release", "release.sbatch", ["report"], "afterany"))
     return jobs
+
+
+def _asked(settings: ClusterSettings, text: str) -> list[str]:
+    """The servers that words of a command name."""
+    return [purpose for purpose in sorted(settings.servers) if re.search(rf"/endpoints/{purpose}\b", text)]
 
 
 def _array(parts: Sequence[int], at_once: int | None) -> str:
@@ -135,7 +141,10 @@ def _array(parts: Sequence[int], at_once: int | None) -> str:
 
 
 def _endpoint_overrides(settings: ClusterSettings, run: Path) -> list[str]:
-    """Where the chairs find the servers of layout=pooled, and that they outlive the loss of all of them for a while."""
+    """Where the chairs find the servers of layout=pooled, and that they outlive the loss of all of them for a while.
+    With layout=colocated a task says where its own is; the jobs behind the array only have to know that it has one."""
+    if settings.layout == "colocated":
+        return [f"model.endpoints={run / 'endpoints' / 'model'}"]
     found = []
     for purpose in settings.servers:
         place = "model" if purpose == "model" else f"{purpose}.model"

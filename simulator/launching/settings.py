@@ -32,6 +32,14 @@ class ServerJobs(_Settings):
     time: Time = "24:00:00"
 
 
+class AfterJobs(_Settings):
+    """What merge, coding, `then` and report ask for, where it is something else than an array task asks for."""
+
+    cpus: Count | None = None
+    memory: str | None = None
+    time: Time | None = None
+
+
 class ClusterSettings(_Settings):
     """What `conf/cluster/*.yaml` holds."""
 
@@ -48,6 +56,7 @@ class ClusterSettings(_Settings):
     cpus: Count = 2
     memory: str = "4G"
     gpus: Annotated[int, Field(ge=0)] = 0
+    after: AfterJobs = AfterJobs()
     signal_seconds: Count = 120
     """So many seconds before its time is up a task drains and queues again."""
     retries: Annotated[int, Field(ge=0)] = 3

@@ -6,7 +6,7 @@ The ids of a run's jobs lie in `RUN/slurm/jobs.json`, so that anyone with the fo
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from simulator.errors import UserError
 from simulator.launching.chain import Job
 from simulator.store.runs import write_atomically
 
-_SECONDS = 120
+SECONDS = 120
+"""How long a command of SLURM's may take."""
 
 
 def submit_jobs(jobs: Sequence[Job], run: Path, attempt: int) -> list[tuple[str, str]]:
@@ -34,16 +35,37 @@ def submit_jobs(jobs: Sequence[Job], run: Path, attempt: int) -> list[tuple[str,
         script = script_of(run, job, attempt)
         script.write_text(job.script)
         words = command_of(job, script, ids)
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)
-        if done.returncode:
+        try:
+            ids[job.name] = _sent(job.name, script, words)
+        except UserError:
             if ids:
-                subprocess.run(["scancel", *ids.values()], capture_output=True, timeout=_SECONDS, check=False)
-            said = " ".join(done.stderr.replace("sbatch: error:", "").split())
-            raise UserError(f"SLURM refused the job '{job.name}' ({said}); nothing was submitted; script: {script}")
-        ids[job.name] = done.stdout.strip().partition(";")[0]
-    known = [*read_jobs(run), *({"name": name, "id": number, "attempt": attempt} for name, number in ids.items())]
-    write_atomically(folder / "jobs.json", json.dumps(known, indent=1).encode())
+                subprocess.run(["scancel", *ids.values()], capture_output=True, timeout=SECONDS, check=False)
+            raise
+    record_jobs(run, ids, attempt)
     return list(ids.items())
+
+
+def sbatch(name: str, script: Path) -> str:
+    """Submit one script by itself; returns its job's id.
+
+    Raises:
+        UserError: SLURM refuses it.
+    """
+    return _sent(name, script, ["sbatch", "--parsable", str(script)])
+
+
+def _sent(name: str, script: Path, words: Sequence[str]) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    if done.returncode:
+        said = " ".join(done.stderr.replace("sbatch: error:", "").split())
+        raise UserError(f"SLURM refused the job '{name}' ({said}); nothing was submitted; script: {script}")
+    return done.stdout.strip().partition(";")[0]
+
+
+def record_jobs(run: Path, ids: Mapping[str, str], attempt: int) -> None:
+    """Add jobs to those that are known of a run."""
+    known = [*read_jobs(run), *({"name": name, "id": number, "attempt": attempt} for name, number in ids.items())]
+    write_atomically(run / "slurm" / "jobs.json", json.dumps(known, indent=1).encode())
 
 
 def script_of(run: Path, job: Job, attempt: int) -> Path:
@@ -92,7 +114,7 @@ def job_states(run: Path) -> list[dict[str, Any]] | None:
 def _living(ids: Sequence[str]) -> dict[str, list[tuple[str, str]]] | None:
     words = ["squeue", "--noheader", "--array", "--format=%F|%K|%T|%r|%N", "--me"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return None
     if done.returncode:
@@ -111,7 +133,7 @@ def _accounted(ids: Sequence[str]) -> dict[str, str]:
         return {}
     words = ["sacct", "--noheader", "--allocations", "--parsable2", "--format=JobID,State", f"--jobs={','.join(ids)}"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return {}
     found: dict[str, set[str]] = {}

@@ -1,0 +1,87 @@
+"""`dyad submit servers`: gone servers are sent again, more are added, all are ended; SLURM's commands are stand-ins."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import UserError
+from simulator.launching.servers import end_servers, replace_servers
+from tests.test_cli import dyad
+
+COMMANDS = {
+    "squeue": "cat living",
+    "sbatch": 'echo "$@" >> sent; id=$((100 + $(wc -l < sent))); echo "$id|N/A|RUNNING|None|n1" >> living; echo $id',
+    "scancel": 'echo "$@" >> cancelled',
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run with two servers for clients, of which 1 is gone, and one for therapists."""
+    (tmp_path / "bin").mkdir()
+    for name, line in COMMANDS.items():
+        command = tmp_path / "bin" / name
+        command.write_text(f"#!/bin/sh\ncd {tmp_path}\n{line}\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    folder = tmp_path / "run"
+    names = {"serve-client-0": "10", "serve-client-1": "11", "serve-therapist-0": "12", "simulate": "13"}
+    for purpose in ("client", "therapist"):
+        (folder / "endpoints" / purpose).mkdir(parents=True)
+    (folder / "slurm").mkdir()
+    for name, number in names.items():
+        (folder / "slurm" / f"{name}.sbatch").write_text(f"#!/bin/bash\n#SBATCH --job-name=dyad-run-{name}\nserve\n")
+        if name != "simulate":
+            (folder / "endpoints" / name.split("-")[1] / f"{number}.json").write_text("[]")
+    jobs = [{"name": name, "id": number, "attempt": 0} for name, number in names.items()]
+    (folder / "slurm" / "jobs.json").write_text(json.dumps(jobs))
+    (tmp_path / "living").write_text("".join(f"{number}|N/A|RUNNING|None|n1\n" for number in ("10", "12", "13")))
+    return folder
+
+
+def jobs_of(run: Path) -> list[tuple[str, str]]:
+    return [(job["name"], job["id"]) for job in json.loads((run / "slurm" / "jobs.json").read_text())]
+
+
+def test_a_server_that_is_gone_is_sent_again_and_its_address_removed(run: Path) -> None:
+    assert replace_servers(run) == [("serve-client-1", "101")]
+    assert (run.parent / "sent").read_text() == f"--parsable {run}/slurm/serve-client-1.sbatch\n"
+    assert [path.name for path in sorted((run / "endpoints").rglob("*.json"))] == ["10.json", "12.json"]
+    assert jobs_of(run)[-1] == ("serve-client-1", "101")
+    assert replace_servers(run) == []  # it lives now
+
+
+def test_one_more_server_gets_a_script_and_a_name_of_its_own(run: Path) -> None:
+    assert replace_servers(run, ["client", "client", "therapist"]) == [
+        ("serve-client-2", "101"), ("serve-client-3", "102"), ("serve-therapist-1", "103"),
+    ]  # fmt: skip
+    script = (run / "slurm" / "serve-client-3.sbatch").read_text()
+    assert script == "#!/bin/bash\n#SBATCH --job-name=dyad-run-serve-client-3\nserve\n"
+    assert len(jobs_of(run)) == 7
+
+
+def test_the_servers_that_live_are_ended_and_nothing_else(run: Path) -> None:
+    assert end_servers(run) == [("serve-client-0", "10"), ("serve-therapist-0", "12")]
+    assert (run.parent / "cancelled").read_text() == "10 12\n"
+
+
+def test_a_later_attempt_keeps_the_servers(run: Path) -> None:
+    jobs = [*json.loads((run / "slurm" / "jobs.json").read_text()), {"name": "simulate", "id": "20", "attempt": 1}]
+    (run / "slurm" / "jobs.json").write_text(json.dumps(jobs))
+    assert end_servers(run, attempt=0) == []
+    assert not (run.parent / "cancelled").exists()
+    assert end_servers(run, attempt=1) != []
+
+
+def test_mistakes_are_one_line(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no server jobs for 'clients' \(did you mean 'client'\?\)") as error:
+        replace_servers(run, ["clients"])
+    assert "\n" not in str(error.value)
+    done = dyad("submit", "servers", "nowhere", cwd=tmp_path, code=2)
+    assert done.stderr == "dyad: nowhere: no server jobs were sent for it; cluster.layout=pooled sends them\n"
+    (tmp_path / "bin" / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    done = dyad("submit", "servers", str(run), "--end", cwd=tmp_path, code=2)
+    assert "SLURM cannot be asked about its jobs from here; go to a login node" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
