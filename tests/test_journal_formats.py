@@ -13,6 +13,7 @@ FACTS = {
     1: {"Administration": 3, "Turn": 4, "SessionEnded": 1, "CourseEnded": 1},
     2: {"Turn": 8, "SessionEnded": 2, "Noted": 4, "Lived": 3, "Decided": 5, "CourseEnded": 1},
     3: {"Administration": 3, "Turn": 2, "SessionEnded": 1, "CourseEnded": 1},
+    4: {"Event": 1, "Turn": 2, "SessionEnded": 1, "Answered": 4, "Administration": 1, "CourseEnded": 1},
 }
 
 
