@@ -19,6 +19,7 @@ BENCHMARKS = {
     "footprint": ("footprint", "bytes and calls on the shared file system of one array task of 1,000,000 sessions"),
     "guards": ("guards", "precision and recall of the guards on labelled turns, and false alarms among people's"),
     "large": ("large", "100,000 scripted sessions: time, memory, tables, status and report"),
+    "tracking": ("tracking", "CPU of tracking a run with W&B, its service counted, beside that of the run"),
     "http": ("http_layer", "CPU and memory per turn of sessions on a model server, beside a bare loop and AutoGen"),
     "vllm": ("vllm_layer", "tokens per second on real vLLM beside a bare loop, and what affinity saves of its cache"),
 }

@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "how far a run is, and whether its journal is sound",
     "snapshot": "tables of what a run holds by now, while it goes on",
     "report": "write report.html, or print its figures",
+    "track": "tell Weights & Biases about a run, or lay out its dashboard",
     "compare": "runs side by side, with paired differences",
     "import": "bring human transcripts into the same tables",
     "export": "write a run for other tools: chat JSONL, Hugging Face, Inspect, CSV",

@@ -26,10 +26,14 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
     ours = {flag for flag in arguments if flag in OUR_FLAGS}
 
+    rest = [word for word in arguments if word not in OUR_FLAGS]
+
     def job(content: Any, sweeping: bool, overrides: list[str]) -> dict[str, Any]:
+        if sweeping:
+            content, _ = in_group(content, sweep_name(content, rest))
         return run_one(content, overrides, quiet="--quiet" in ours, sweeping=sweeping)
 
-    results = each_run("dyad run", [word for word in arguments if word not in OUR_FLAGS], job)
+    results = each_run("dyad run", rest, job)
     if "--json" in ours:
         show_json(results[0] if len(results) == 1 else {"runs": results})
     else:
@@ -118,11 +122,15 @@ def run_one(content: Any, overrides: Sequence[str] = (), *, quiet: bool, sweepin
     from simulator.studies.chairs import coder_options
     from simulator.studies.config import parse_config
     from simulator.studies.running import run_study
+    from simulator.tracking.child import TrackerProcess
+    from simulator.tracking.settings import parse_tracking
 
     if sweeping and content.get("out"):
         content = out_below(content)
     config = parse_config(content)
     coders = coder_options(config)
+    tracking = parse_tracking(config.tracking)
+    tracked = tracking.kind == "wandb" and config.part is None  # parts never write W&B: `dyad track` does
     bar = None
 
     def progress(tally: Any, plan: Any) -> None:
@@ -131,24 +139,52 @@ def run_one(content: Any, overrides: Sequence[str] = (), *, quiet: bool, sweepin
             bar = progress_bar(plan.size, "simulating", quiet)
         bar.update(tally.tried + tally.skipped - bar.n)
 
-    result = run_study(config, progress, lambda run, plan: None if quiet else say(_opening(run.path, plan)))
-    if bar is not None:
-        bar.close()
-    for line in result.notes:
-        say(line)
-    outcome: dict[str, Any] = {
-        "run": str(result.run.path),
-        "identity": result.run.identity,
-        "courses": result.plan.size if result.part_courses is None else result.part_courses,
-        "ended": result.tally.ended + result.tally.skipped - result.tally.failed_before,
-        "failed": result.tally.failed + result.tally.failed_before,
-        "failures": result.tally.failures,
-        "stopped_by": result.tally.stopped_by,
-        "report": None,
-    }
-    if result.finished and config.part is None:
-        outcome["report"] = measure(result.run.path, coders, config.report, quiet)
+    with TrackerProcess(tracking if tracked else None, say) as tracker:
+
+        def started(run: Any, plan: Any) -> None:
+            if not quiet:
+                say(_opening(run.path, plan))
+            tracker.start(run.path)
+
+        result = run_study(config, progress, started)
+        if bar is not None:
+            bar.close()
+        for line in result.notes:
+            say(line)
+        outcome: dict[str, Any] = {
+            "run": str(result.run.path),
+            "identity": result.run.identity,
+            "courses": result.plan.size if result.part_courses is None else result.part_courses,
+            "ended": result.tally.ended + result.tally.skipped - result.tally.failed_before,
+            "failed": result.tally.failed + result.tally.failed_before,
+            "failures": result.tally.failures,
+            "stopped_by": result.tally.stopped_by,
+            "report": None,
+        }
+        if result.finished and config.part is None:
+            outcome["report"] = measure(result.run.path, coders, config.report, quiet)
+            tracker.over = True
     return outcome
+
+
+def sweep_name(content: Any, words: Sequence[str]) -> str:
+    """What the runs of one sweep are called together: the folder they lie in, or else a hash of what was swept."""
+    from simulator.records.fingerprints import fingerprint
+
+    if content.get("out"):
+        return Path(content["out"]).name
+    elsewhere = ("cluster", "tracking", "limits", "hydra", "-", "report")
+    swept = sorted(word for word in words if not word.lstrip("+~").startswith(elsewhere))
+    return f"{content['experiment']}-{fingerprint(swept)[:8]}"
+
+
+def in_group(content: dict[str, Any], name: str) -> tuple[dict[str, Any], list[str]]:
+    """The same run, tracked as one of a group, and the override that says so; unchanged, without an override, where it
+    is not tracked or names a group itself."""
+    tracking = content.get("tracking") or {}
+    if tracking.get("kind") != "wandb" or tracking.get("group") is not None:
+        return content, []
+    return {**content, "tracking": {**tracking, "group": name}}, [f"tracking.group='{name}'"]
 
 
 def _opening(folder: Path, plan: Any) -> str:

@@ -81,6 +81,7 @@ def run_status(folder: Path, *, repair: bool = False) -> dict[str, Any]:
         "set_aside": progress.set_aside,
         "without_ground": progress.without_ground,
         "failures": dict(progress.failures.most_common()),
+        "guards": dict(progress.guards.most_common()),
         "notes": [*repaired, *progress.notes],
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from simulator.cli.main import OneLineParser
 from simulator.cli.output import say, show, show_json
-from simulator.cli.run import each_run, out_below, run_one
+from simulator.cli.run import each_run, in_group, out_below, run_one, sweep_name
 from simulator.errors import UserError
 
 OUR_FLAGS = ("--json", "--quiet", "--dry-run")
@@ -32,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     quiet, dry = "--quiet" in ours, "--dry-run" in ours
 
     def job(content: Any, sweeping: bool, overrides: list[str]) -> dict[str, Any]:
+        if sweeping:
+            content, grouped = in_group(content, sweep_name(content, rest))
+            overrides = [*overrides, *grouped]
         if sweeping and content.get("out"):
             content = out_below(content)
         return submit_one(content, overrides, flags, quiet=quiet, dry=dry)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simulator.errors import UserError, nearest
+from simulator.studies.config import parse_group
 
 Count = Annotated[int, Field(ge=1)]
 Time = Annotated[str, Field(pattern=r"^(\d+-)?\d+(:\d+){0,2}$")]
@@ -88,16 +88,4 @@ def parse_cluster(content: Mapping[str, Any]) -> ClusterSettings:
     Raises:
         UserError: the first mistake, in one line.
     """
-    try:
-        return ClusterSettings.model_validate(content)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(["cluster", *(str(part) for part in problem["loc"])])
-        if problem["type"] == "extra_forbidden":
-            raise UserError(
-                f"{place}: unknown key{nearest(str(problem['loc'][-1]), ClusterSettings.model_fields)}"
-            ) from None
-        if problem["type"] == "value_error":
-            raise UserError(f"{place}.{str(problem['msg']).removeprefix('Value error, ')}") from None
-        message = str(problem["msg"])
-        raise UserError(f"{place}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"[:300]) from None
+    return parse_group("cluster", ClusterSettings, content)

@@ -90,7 +90,16 @@ def write_report(summary: Mapping[str, Any], transcripts: Transcripts, path: Pat
     Raises:
         UserError: the file cannot be written.
     """
+    write_whole(path, render_report(summary, transcripts).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     try:
-        write_atomically(path, render_report(summary, transcripts).encode())
+        write_atomically(path, content)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; free the place or name another folder") from None

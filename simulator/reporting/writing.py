@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import orjson
+
 from simulator.analysis.summary import summarise
-from simulator.reporting.report import REPORT_FILE, write_report
+from simulator.reporting.report import REPORT_FILE, write_report, write_whole
 from simulator.reporting.transcripts import load_transcripts
-from simulator.store.runs import open_run
+from simulator.store.runs import FIGURES_FILE, open_run
 
 
 def report_run(folder: Path, humans: Path | None = None) -> Path:
-    """Write `report.html` into the run's folder and return where it is.
+    """Write `report.html` into the run's folder, and the figures behind it as `report.json`; return where it is.
 
     Args:
         folder: a folder that `dyad run` or `dyad import` made.
@@ -21,5 +23,6 @@ def report_run(folder: Path, humans: Path | None = None) -> Path:
     run = open_run(folder)
     summary = summarise(folder, humans)
     path = run.path / REPORT_FILE
+    write_whole(run.path / FIGURES_FILE, orjson.dumps(summary, option=orjson.OPT_NON_STR_KEYS))
     write_report(summary, load_transcripts(run, summary["design"]["by"]), path)
     return path

@@ -60,6 +60,8 @@ class Counts(msgspec.Struct):
     cached_tokens: int = 0
     completion_tokens: int = 0
     courses: dict[str, CourseCount] = {}
+    guards: dict[str, int] = {}
+    """How often each guard fired."""
 
     def at(self, size: int, total: bytes, modified: int) -> None:
         """Say up to where this counts."""
@@ -89,6 +91,9 @@ class Counts(msgspec.Struct):
             if isinstance(record, Turn):
                 course.turns += 1
                 self.turns += 1
+            elif isinstance(record, Event):
+                if record.event == "guard":
+                    self.guards[record.name] = self.guards.get(record.name, 0) + 1
             elif isinstance(record, CourseEnded):
                 course.state = ENDED
                 self.ended += 1

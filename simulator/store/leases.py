@@ -87,20 +87,21 @@ def is_held(folder: Path, lapse: float = LAPSE_SECONDS) -> bool:
 
 
 class Lease:
-    """The right to write one shard, or the tables, until `release`, as long as it is touched in time.
+    """The right to write one shard, the tables, or something of another name, until `release`, as long as it is touched
+    in time.
 
     Args:
         folder: the run's journal folder; for the tables that of the dataset.
-        shard: which shard; None for the tables.
+        shard: which shard; None for the tables; a name for anything else.
         lapse: seconds without a touch after which others may take the lease over.
 
     Raises:
         UserError: another living process holds it, or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, shard: int | None, lapse: float = LAPSE_SECONDS) -> None:
+    def __init__(self, folder: Path, shard: int | str | None, lapse: float = LAPSE_SECONDS) -> None:
         self.path = folder / ("tables.lease" if shard is None else f"{shard}.lease")
-        part = "the dataset" if shard is None else f"shard {shard}"
+        part = "the dataset" if shard is None else f"shard {shard}" if isinstance(shard, int) else f"the {shard}"
         self._what = f"{part} of {folder.parent}"
         self._lapse = lapse
         try:

@@ -22,6 +22,10 @@ class Progress:
     states: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     turns: int = 0
+    turns_made: int = 0
+    """Those of all attempts, set aside ones among them."""
+    guards: Counter[str] = field(default_factory=Counter)
+    """How often each guard fired in them."""
     set_aside: int = 0
     without_ground: int = 0
     calls: int = 0
@@ -98,6 +102,8 @@ def _add_work(progress: Progress, attempts: Iterable[tuple[Counts, float]]) -> N
     processes: dict[tuple[str, int], list[tuple[Counts, float]]] = {}
     for counts, modified in attempts:
         processes.setdefault((counts.host, counts.process), []).append((counts, modified))
+        progress.turns_made += counts.turns
+        progress.guards.update(counts.guards)
         progress.calls += counts.calls
         progress.retries += counts.retries
         progress.prompt_tokens += counts.prompt_tokens

@@ -5,6 +5,7 @@
       journal/            one file per shard and attempt
       dataset/<table>/    Parquet
       report.html
+      report.json         the figures behind it
 
 `RUN` in commands is any folder that `dyad run` or `dyad import` made.
 """
@@ -19,6 +20,8 @@ from simulator.errors import UserError
 from simulator.store.tables import FORMAT_VERSION
 
 RUN_FILE = "run.json"
+FIGURES_FILE = "report.json"
+"""All figures of the report (`analysis.summary.summarise`), for whoever does not want to estimate them again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ can be set on the command line; nothing here is ignored.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +18,8 @@ from simulator.store.journal import SYNC_POLICIES
 from simulator.studies.part import Part, parse_part
 from simulator.studies.replay import ReplayChoice
 from simulator.studies.source import SourceChoice
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 ChairOptions = Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
 
@@ -120,6 +122,8 @@ class StudyConfig(_Config):
     """Function that gets the folder of a study in stages when the last one is done, and says where its report is."""
     cluster: dict[str, Any] = {}
     """Where `dyad submit` sends the run; checked by `simulator.launching.settings`."""
+    tracking: dict[str, Any] = {}
+    """What is told to Weights & Biases; checked by `simulator.tracking.settings`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -196,6 +200,26 @@ def parse_config(content: Mapping[str, Any]) -> StudyConfig:
         return StudyConfig.model_validate(content)
     except ValidationError as error:
         raise UserError("configuration: " + "; ".join(_explain(problem) for problem in error.errors()[:3])) from None
+
+
+def parse_group(name: str, model: type[Settings], content: Mapping[str, Any]) -> Settings:
+    """Check a group of the configuration that is no part of a study.
+
+    Raises:
+        UserError: the first mistake, in one line that names the field.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join([name, *(str(part) for part in problem["loc"])])
+        if problem["type"] == "extra_forbidden":
+            known = nearest(str(problem["loc"][-1]), model.model_fields)
+            raise UserError(f"{place}: unknown key{known}") from None
+        if problem["type"] == "value_error":
+            raise UserError(f"{place}.{str(problem['msg']).removeprefix('Value error, ')}") from None
+        message = str(problem["msg"])
+        raise UserError(f"{place}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"[:300]) from None
 
 
 def _explain(problem: Any) -> str:

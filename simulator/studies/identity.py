@@ -40,6 +40,7 @@ _NOT_IDENTITY = {
     "cluster",
     "stages",
     "conclude",
+    "tracking",
     "personas",  # the contents of these six stand apart
     "client",
     "therapist",
