@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -241,6 +242,22 @@ def test_parts_of_a_run_never_write_wandb(tmp_path: Path) -> None:
     for shards in ("0/2", "1/2", "none"):
         run_one({**config, "shards": shards, "tracking": {"kind": "wandb"}}, quiet=True, sweeping=False)
     assert not (tmp_path / "run" / "wandb").exists()
+
+
+def test_a_submitted_run_is_tracked_by_one_job_of_its_own(tmp_path: Path) -> None:
+    overrides = ["cluster=slurm", "tracking=wandb", "tracking.tags=[a,b]", "out=runs/winter"]
+    shown = dyad("submit", *TINY, *overrides, "-m", "seed=1,2", "--dry-run", cwd=tmp_path).stdout
+    track = "dyad track runs/winter/reference_dyad-{} 'tracking.tags=[a,b]' 'tracking.group='\"'\"'winter'\"'\"''"
+    lines = [line for line in shown.splitlines() if "dyad track " in line]
+    assert len(lines) == 2
+    for line in lines:
+        name = line.split("reference_dyad-")[1][:8]
+        assert line == track.format(name) + " &"
+    assert not [line for line in shown.splitlines() if "dyad run" in line and "tracking" in line]
+    assert shown.count("# track\n$ sbatch --parsable ") == 2
+    assert "track.sbatch" not in dyad("submit", *TINY, "cluster=slurm", "--dry-run", cwd=tmp_path).stdout
+    words = shlex.split(lines[0].removesuffix(" &"))[3:]
+    assert changes(words) == {"tags": ["a", "b"], "group": "winter"}
 
 
 def test_a_second_tracker_of_a_run_is_refused(tmp_path: Path) -> None:

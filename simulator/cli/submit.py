@@ -87,6 +87,7 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
     from simulator.studies.identity import identity_components, identity_of
     from simulator.studies.plan import make_plan
     from simulator.studies.running import default_folder
+    from simulator.tracking.settings import parse_tracking
 
     if content.get("stages"):
         raise UserError(
@@ -103,7 +104,10 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
         return result if dry else _in_process(content, settings.tasks, folder, quiet)
     parts = list(range(settings.tasks)) if dry else _parts_to_do(plan, folder, settings.tasks, settings.attempt)
     study, cluster = split_overrides(overrides)
-    jobs = chain(settings, Submission(study, cluster, flags, folder, Path.cwd()), parts)
+    tracking = None
+    if parse_tracking(config.tracking).kind == "wandb":
+        tracking = [word for word in overrides if word.startswith("tracking.")]
+    jobs = chain(settings, Submission(study, cluster, flags, folder, Path.cwd(), tracking), parts)
     if dry:
         for job in jobs:
             show(f"# {job.name}\n$ {shlex.join(command_of(job, script_of(folder, job, settings.attempt), {}))}")

@@ -48,15 +48,18 @@ class Submission:
     flags: Sequence[str]
     run: Path
     workdir: Path
+    tracking: Sequence[str] | None = None
+    """Settings of the job that tells W&B (`key=value` of the group `tracking`); None where nothing is tracked."""
 
 
 def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What composes the study, and what says where it is sent; `out` and `shards` are in neither."""
+    """What composes the study, and what says where it is sent; `out`, `shards` and the group `tracking`, which has a
+    job of its own, are in neither."""
     study: list[str] = []
     cluster: list[str] = []
     for word in overrides:
         key = word.lstrip("+~").partition("=")[0]
-        if key in ("out", "shards") or key == "cluster.attempt":
+        if key in ("out", "shards", "cluster.attempt") or key.partition(".")[0] == "tracking":
             continue
         (cluster if key == "cluster" or key.startswith("cluster.") else study).append(word)
     return study, cluster
@@ -91,6 +94,7 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
         "endpoints": shlex.quote(str(submission.run / "endpoints")),
         "purposes": sorted(settings.servers),
         "serve": " ".join(map(shlex.quote, settings.serve)),
+        "tracking": "".join(f" {shlex.quote(word)}" for word in submission.tracking or ()),
         "drain_seconds": max(1, settings.signal_seconds * 3 // 4),
         **settings.variables,
     }
@@ -107,6 +111,8 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
             about = {**server.model_dump(exclude={"serve", "jobs"}), "purpose": purpose,
                      "serve": " ".join(map(shlex.quote, server.serve))}  # fmt: skip
             jobs += [job(f"serve-{purpose}-{number}", "serve.sbatch", **about) for number in range(server.jobs)]
+    if submission.tracking is not None and settings.attempt == 0:
+        jobs.append(job("track", "track.sbatch"))
     if parts:
         jobs.append(job("simulate", "simulate.sbatch"))
     jobs.append(job("merge", "merge.sbatch", ["simulate"] if parts else [], "afterany", **size))
