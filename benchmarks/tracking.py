@@ -1,15 +1,17 @@
 """`dyad bench tracking`: what tracking with W&B costs a run of ten minutes, W&B's own service process counted.
 
-The shipped study (one worker, coded and reported, W&B offline) is run twice: with a thousand sessions, and with as many
-as fill `--minutes`. CPU of the tracker and of every process below it is read from outside while they run and split into
-what a start and an end cost (`fixed`) and what a minute costs in between. Both runs' lengths stand in the result. Ten
-minutes are extrapolated: the end grows with the dataset that is attached (a line through the two runs, up to the limit
-of `tracking.artifact_mb`), a look at the journals with the number of courses (measured on the longer run's journals, up
-to the share of a core that looks are bounded to). The share is of the study's own CPU in ten minutes, one worker's, at
-the rate of the longer run.
+The shipped study (one worker, coded and reported, W&B offline) is run twice: with a thousand sessions, and with as
+many as fill `--minutes`. CPU of the tracker and of every process below it is read from outside while they run and
+split into what a start and an end cost (`fixed`) and what a minute costs in between. Both runs' lengths stand in the
+result. Ten minutes are extrapolated: the end grows with the dataset that is attached (copying and hashing a megabyte
+is measured, up to the limit of `tracking.artifact_mb`), a look at the journals with the number of courses (measured
+on the longer run's journals, up to the share of a core that looks are bounded to). The share is of the study's own
+CPU in ten minutes, one worker's, at the rate of the longer run.
 """
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine import ROOT, environment
-from benchmarks.large import DYAD, size_mib
+from benchmarks.large import DYAD, size_mib, timed
 from benchmarks.memory import descendants
 from simulator.cli.main import OneLineParser
 from simulator.cli.output import say, show, show_json
@@ -113,15 +115,16 @@ def _cpu(process: int) -> float:
 def measure(folder: Path, minutes: float) -> dict[str, Any]:
     """All figures; CPU in seconds."""
     say("a short run")
+    empty = timed("run", "therapist=[cbt]", "personas.limit=1", f"out={folder / 'empty'}", "--quiet")
     short = play(folder / "short", CELLS)
-    sessions = max(2, round(60 * minutes / short["wall_s"])) * CELLS
+    per_cells = max(1.0, short["wall_s"] - empty)
+    sessions = max(2, round((60 * minutes - empty) / per_cells)) * CELLS
     say(f"a run of {sessions} sessions")
     long = play(folder / "long", sessions)
     settings = TrackingSettings(kind="wandb")
     factor = TEN / long["wall_s"]
-    size = min(long["dataset_mb"] * factor, settings.artifact_mb)
-    slope = (long["fixed_cpu_s"] - short["fixed_cpu_s"]) / max(long["dataset_mb"] - short["dataset_mb"], 1e-9)
-    fixed = long["fixed_cpu_s"] + max(0.0, slope) * max(0.0, size - long["dataset_mb"])
+    more = max(0.0, min(long["dataset_mb"] * factor, settings.artifact_mb) - long["dataset_mb"])
+    fixed = max(short["fixed_cpu_s"], long["fixed_cpu_s"]) + more * long["attach_cpu_s_per_mb"]
     looking = long["look_cpu_s"] * factor / 2  # courses grow from none, so the average look is half the last
     looks = TEN / max(settings.every, looking / SHARE_OF_A_CORE)
     beside = max(0.0, long["cpu_s_per_minute"] - long["look_cpu_s"] / 2 * 60 / settings.every)
@@ -135,8 +138,8 @@ def measure(folder: Path, minutes: float) -> dict[str, Any]:
         "looks_of_ten_minutes": round(looks),
         "dataset_mb_of_ten_minutes": round(long["dataset_mb"] * factor, 1),
         "every": settings.every,
-        "short": {key: round(value, 3) for key, value in short.items()},
-        "long": {key: round(value, 3) for key, value in long.items()},
+        "short": {key: round(value, 4) for key, value in short.items()},
+        "long": {key: round(value, 4) for key, value in long.items()},
     }
 
 
@@ -169,6 +172,7 @@ def play(out: Path, sessions: int) -> dict[str, float]:
         "fixed_cpu_s": whole - per_second * wall,
         "dataset_mb": size_mib(out / "dataset") * 2**20 / 1e6,
         "look_cpu_s": _look(out),
+        "attach_cpu_s_per_mb": _attach(out),
     }
 
 
@@ -186,3 +190,15 @@ def _look(out: Path) -> float:
     for _ in range(3):
         look_at(run)
     return (time.process_time() - started) / 3
+
+
+def _attach(out: Path) -> float:
+    """CPU of copying and hashing a megabyte of the dataset, as attaching it does."""
+    files, size = list((out / "dataset").glob("*/*.parquet")), 0
+    with tempfile.TemporaryDirectory(dir=out) as aside:
+        started = time.process_time()
+        for number, path in enumerate(files):
+            copied = Path(shutil.copy2(path, f"{aside}/{number}"))
+            size += len(content := copied.read_bytes())
+            hashlib.md5(content, usedforsecurity=False).digest()
+        return (time.process_time() - started) / (size / 1e6)

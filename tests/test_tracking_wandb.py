@@ -22,7 +22,8 @@ KEY = "0123456789abcdef0123456789abcdef01234567"
 SECONDS = 120.0
 STUDY = (
     "therapist=[mi_consistent,companion]", "personas.limit=3", "replicates=8", "limits.workers=1",
-    "client.scripted._target_=tests.slow_chairs.SlowClient",
+    "limits.concurrency=1",
+    "client.scripted._target_=tests.slow_chairs.GatedClient",
 )  # fmt: skip
 COURSES = 2 * 3 * 8
 TRACKED = ("tracking=wandb", "tracking.every=0.2", "tracking.project=ward", "tracking.tags=[pilot,night]")
@@ -36,14 +37,15 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Started:
-    """A `dyad run` in the background, ended at the end whatever it does."""
+    """A `dyad run` in the background that goes half-way until its gate is opened; ended at the end."""
 
     def __init__(self, out: Path, *overrides: str) -> None:
         program = "import sys; from simulator.cli.main import main; main(sys.argv[1:])"
-        self.run = out
+        self.run, self.gate = out, out.with_name("gate")
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, "run", *STUDY, f"out={out}", *overrides], cwd=out.parent,
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "DYAD_TEST_GATE": str(self.gate)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def __enter__(self) -> "Started":
@@ -110,9 +112,10 @@ def requeued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("WANDB_MODE", "offline")
         patch.setenv("WANDB_API_KEY", KEY)
         patch.setenv("SLURM_JOB_ID", "4711")
-        with Started(out, *TRACKED, "limits.concurrency=1", "tracking.group=winter") as started:
+        with Started(out, *TRACKED, "tracking.group=winter") as started:
             started.until(lambda: started.tracked_step() >= 2)
             started.process.send_signal(signal.SIGUSR1)
+            started.gate.touch()
             status, said, err = started.end()
         assert status == 3, err
         assert "SIGUSR1 was received" in said
@@ -196,10 +199,11 @@ def test_what_was_told_is_not_told_again(requeued: Path) -> None:
 def test_a_lost_service_costs_one_warning_and_nothing_of_the_study(
     how: signal.Signals, tmp_path: Path, untracked: dict[str, bytes]
 ) -> None:
-    with Started(tmp_path / "run", *TRACKED, "limits.concurrency=1", "tracking.wait_seconds=4") as started:
+    with Started(tmp_path / "run", *TRACKED, "tracking.wait_seconds=4") as started:
         started.until(lambda: any(segment.history for segment in segments_of(tmp_path / "run")))
         service = started.service()
         os.kill(service, how)
+        started.gate.touch()
         status, said, err = started.end()
     assert status == 0, err
     assert f"{COURSES} of {COURSES} courses ended" in said
