@@ -12,7 +12,8 @@ from simulator.studies.stages import STAGES_FILE, Stage, folders_of, left_out, s
 
 RunStage = Callable[[dict[str, Any]], dict[str, Any]]
 _NOT_COUNTED = (
-    "out", "limits", "report", "retry_failed", "accept_code_change", "extend", "cluster", "tracking", "shards", "conclude",
+    "out", "limits", "report", "retry_failed", "accept_code_change", "extend", "cluster", "tracking", "shards",
+    "conclude",
 )  # fmt: skip
 
 
