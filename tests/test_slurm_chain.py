@@ -1,4 +1,4 @@
-"""The whole chain on a real SLURM of two nodes with real vLLM: servers, simulation, coding, questionnaires, report.
+"""The whole chain on a real SLURM of two nodes with real vLLM: servers, simulation, W&B, coding, report.
 
 Skipped where SLURM or vLLM is missing. A tiny model of random weights speaks: what is shown is that everything arrives.
 """
@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tests.slurm_cluster import Cluster, cluster, job_ids, logs, site, tiny_on_vllm, why_not
+from tests.wandb_offline import segments_of
 
 PYTHON = os.environ.get("DYAD_VLLM_PYTHON")
 pytestmark = [
@@ -27,6 +28,7 @@ STUDY = (
     "therapist.model.sampling.max_tokens=32", "therapist.model.sampling.ignore_eos=true",
     "coders=[rules,llm]", "coders.llm.codebook=esconv", "coders.llm.least_share=0",
     "model@coders.model=endpoint", "coders.model.name=tiny", "limits.workers=1", "limits.concurrency=2",
+    "tracking=wandb", "tracking.every=2",
 )  # fmt: skip
 
 
@@ -70,6 +72,15 @@ def check_everything_is_there(run: Path) -> None:
     assert len(list(run.glob("report*.html"))) == 1 and "SRS" in (run / "report.html").read_text()
 
 
+def check_wandb_was_told(run: Path) -> None:
+    """One offline run of W&B that ends with all courses, the report and the tables."""
+    segments = segments_of(run)
+    steps = [step for segment in segments for step in segment.steps]
+    assert steps == sorted(set(steps)) and len({segment.run_id for segment in segments}) == 1
+    assert segments[-1].finished and {"report", "dataset"} <= set(segments[-1].artifacts)
+    assert [row["courses"] for segment in segments for row in segment.history if "courses" in row][-1] == COURSES
+
+
 def test_the_chain_survives_a_lost_server_and_a_preempted_task(
     slurm: Cluster, serve: list[str], tmp_path: Path
 ) -> None:
@@ -85,8 +96,7 @@ def test_the_chain_survives_a_lost_server_and_a_preempted_task(
         "submit", *own, *STUDY, f"coders.model.endpoints={run}/endpoints/therapist", f"out={run}", cwd=tmp_path
     )
     ids = job_ids(run)
-    assert list(ids) == ["serve-client-0", "serve-therapist-0", "simulate", "merge", "code", "administer", "report",
-                         "release"]  # fmt: skip
+    assert " ".join(ids) == ("serve-client-0 serve-therapist-0 track simulate merge code administer report release")
     assert f"release: {ids['release']}" in out
     array = ids["simulate"]
 
@@ -106,4 +116,5 @@ def test_the_chain_survives_a_lost_server_and_a_preempted_task(
     told = logs(run)
     assert slurm.restarts(f"{array}_{preempted}") == 1, told
     check_everything_is_there(run)
-    slurm.until(lambda: slurm.run("squeue", "--noheader") == "", 60, "the servers are ended")
+    slurm.until(lambda: slurm.run("squeue", "--noheader") == "", 90, "the servers and the tracker end")
+    check_wandb_was_told(run)
