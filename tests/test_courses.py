@@ -264,6 +264,8 @@ def test_an_instrument_is_not_given_more_often_than_its_rules_allow() -> None:
     check_schedule([PHQ9, WAI], FOUR)
     with pytest.raises(UserError, match="at least 14"):
         check_schedule([PHQ9, PHQ9.model_copy(update={"every_days": 20.0})], FOUR)
+    with pytest.raises(UserError, match="less often"):  # the same instrument, however it is spelled
+        check_schedule([PHQ9, PHQ9.model_copy(update={"instrument": "phq9", "every_days": 20.0})], FOUR)
     with pytest.raises(UserError, match="set adapted=true"):
         check_schedule([PHQ9.model_copy(update={"moments": ["session_end"]})], FOUR)
     with pytest.raises(UserError, match="has one session"):

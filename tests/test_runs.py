@@ -212,3 +212,20 @@ def test_the_tables_open_without_our_code(reference: Path) -> None:
     rows = duckdb.sql(f"select count(*), count(distinct course_id) from '{pattern}'").limit(1).fetchall()[0]
     assert rows == (pd.read_parquet(reference / "dataset/turns").shape[0], 12)
     assert pl.scan_parquet(pattern).select(pl.len()).collect().item() == rows[0]
+
+
+def test_an_instrument_is_given_once_however_the_study_spells_it_and_wherever_it_was_cut(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = (
+        "therapist=[cbt]", "personas.limit=2", "replicates=1", "session.max_turns=4", "instruments=[]", "coders=[]",
+        "+instruments.own={instrument: phq9, moments: [course_start]}", "shards=1", "limits.workers=1",
+    )  # fmt: skip
+    run_study(small(out, *words))
+    (journal,) = (out / "journal").glob("*.jsonl")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    first_turn = next(place for place, line in enumerate(lines) if b'"kind":"turn"' in line)
+    journal.write_bytes(b"".join(lines[: first_turn + 1]))
+    shutil.rmtree(out / "dataset")
+    assert run_study(small(out, *words)).tally.ended == 2
+    given = pl.read_parquet(out / "dataset" / "administrations" / "*.parquet").group_by("course_id", "item").len()
+    assert given.height == 2 * 9 and given["len"].max() == 1

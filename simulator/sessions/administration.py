@@ -7,6 +7,7 @@ reason: there are no silent defaults.
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Literal, Self
 
 from autogen_agentchat.agents import BaseChatAgent
@@ -44,6 +45,16 @@ class InstrumentChoice(BaseModel):
         if not self.moments and self.every_days is None:
             raise ValueError("moments: name at least one moment, or days by every_days")
         return self
+
+    @property
+    def name(self) -> str:
+        """The instrument's own name, which records carry, however the choice spells it."""
+        return _name_of(self.instrument)
+
+
+@cache
+def _name_of(instrument: str) -> str:
+    return load_instrument(instrument).name
 
 
 AT_ONCE = 8

@@ -342,19 +342,19 @@ async def administer_all(
     for choice in setting.instruments:
         if moment not in choice.moments or (present is not None and choice.respondent not in present):
             continue
-        if history.has_administration(index, moment, choice.instrument, choice.respondent):
+        if history.has_administration(index, moment, choice.name, choice.respondent):
             continue
         chair, seat = seated.chairs[choice.respondent], seated.seats[choice.respondent]
         asks_model = any(handle.role == choice.respondent for handle in seated.handles)
 
         def answered(answer: Answer, choice: InstrumentChoice = choice, asks_model: bool = asks_model) -> None:
             if asks_model:  # what was paid for is kept
-                record(Answered(spec.course, index, moment, choice.instrument, choice.respondent, answer))
+                record(Answered(spec.course, index, moment, choice.name, choice.respondent, answer))
 
         try:
             administration = await administer(
                 choice, chair.agent, seat, moment, day, index,
-                history.answers(index, moment, choice.instrument, choice.respondent), answered,
+                history.answers(index, moment, choice.name, choice.respondent), answered,
                 AT_ONCE if asks_model and _rates(spec) else 1,
             )  # fmt: skip
         finally:

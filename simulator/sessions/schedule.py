@@ -116,9 +116,7 @@ def check_schedule(choices: Sequence[InstrumentChoice], course: CourseProtocol) 
             reason = adaptation(instrument, moment, None)
             if reason and not choice.adapted:
                 raise UserError(f"instruments: {reason}; set adapted=true to give it all the same, marked")
-        same = [
-            other for other in choices if (other.instrument, other.respondent) == (choice.instrument, choice.respondent)
-        ]
+        same = [other for other in choices if (other.name, other.respondent) == (choice.name, choice.respondent)]
         days = sorted(day for other in same for day in _days_of(other, course))
         gap = min((later - earlier for earlier, later in pairwise(days)), default=None)
         reason = adaptation(instrument, moments[0], gap)

@@ -255,7 +255,7 @@ class _Course:
         for choice in self.setting.instruments:
             if day not in dates_of(choice, self._protocol) or choice.respondent not in self._present:
                 continue
-            if earlier.has_administration(self._last, moment, choice.instrument, choice.respondent):
+            if earlier.has_administration(self._last, moment, choice.name, choice.respondent):
                 continue
             self._stop_if_drained()
             seated = seated or self._on(day)
