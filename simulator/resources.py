@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -20,8 +18,11 @@ def resource_root(name: str) -> Path:
     raise FileNotFoundError(f"the shipped folder {name}/ is missing from this installation of Dyad; reinstall it")
 
 
-YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's loader where there is one: ten times as fast."""
+def yaml_loader() -> Any:
+    """libyaml's loader of plain types where there is one: ten times as fast as the other."""
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(text: str) -> Any:
@@ -30,4 +31,6 @@ def read_yaml(text: str) -> Any:
     Raises:
         yaml.YAMLError: it is no YAML.
     """
-    return yaml.load(text, Loader=YAML_LOADER)
+    import yaml
+
+    return yaml.load(text, Loader=yaml_loader())

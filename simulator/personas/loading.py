@@ -15,16 +15,18 @@ from pydantic import BaseModel, ValidationError
 from simulator.errors import UserError, nearest
 from simulator.personas.consistency import contradictions
 from simulator.personas.schema import Persona
-from simulator.resources import YAML_LOADER
+from simulator.resources import yaml_loader
+
+_BaseLoader: Any = yaml_loader()
 
 
-class PersonaLoader(YAML_LOADER):  # type: ignore[misc]
+class PersonaLoader(_BaseLoader):  # type: ignore[misc]
     """The safe loader, with only `true` and `false` as truth values (YAML 1.2): 'yes' and 'no' are words people say."""
 
 
 PersonaLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in YAML_LOADER.yaml_implicit_resolvers.items()
+    for first, resolvers in _BaseLoader.yaml_implicit_resolvers.items()
 }
 PersonaLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), ["t", "f"])
 
