@@ -3,16 +3,20 @@
 The ids of a run's jobs lie in `RUN/slurm/jobs.json`, so that anyone with the folder can ask for them.
 """
 
+from __future__ import annotations
+
 import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.errors import UserError
-from simulator.launching.chain import Job
 from simulator.store.runs import write_atomically
+
+if TYPE_CHECKING:  # `dyad status` asks for jobs on every run, and what plans chains takes half a second to import
+    from simulator.launching.chain import Job
 
 SECONDS = 120
 """How long a command of SLURM's may take."""
