@@ -53,6 +53,8 @@ def test_hydras_own_flags_work(tmp_path: Path) -> None:
 
 
 MISTAKES = [
+    (["run", "--jsn"], "dyad run: unrecognized arguments: --jsn; see `dyad run --help`"),
+    (["run", "--cfg", "jobb"], "invalid choice: 'jobb'"),
     (["run", "replicate=3"], "unknown key 'replicate' (did you mean 'replicates'?)"),
     (["run", "session.max_turn=3"], "unknown key 'session.max_turn' (did you mean 'max_turns'?)"),
     (["run", "therapist=[mi_consistant]"], "therapist: no option 'mi_consistant' (did you mean 'mi_consistent'?)"),

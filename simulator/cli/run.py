@@ -4,20 +4,18 @@ A Hydra application: overrides, `--cfg job`, `--info`, `-m` and `--config-dir` w
 flags are taken out before Hydra parses: `--json` (one JSON object on stdout) and `--quiet`.
 """
 
+import json
 import os
-import pickle
 import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn
 
 from simulator.cli.output import progress_bar, say, show, show_json
 from simulator.errors import UserError, nearest
 from simulator.resources import resource_root
-
-Result = TypeVar("Result")
 
 OUR_FLAGS = ("--json", "--quiet")
 
@@ -42,7 +40,10 @@ def main(arguments: Sequence[str]) -> int:
     return 3 if any(result["stopped_by"] for result in results) else 0
 
 
-def each_run(program: str, arguments: list[str], do: Callable[[Any, bool, list[str]], Result]) -> list[Result]:
+Do = Callable[[Any, bool, list[str]], dict[str, Any]]
+
+
+def each_run(program: str, arguments: list[str], do: Do) -> list[dict[str, Any]]:
     """Compose each run that Hydra's command line names (several with `-m`), and do something with each.
 
     What comes of it goes through files: a launcher of Hydra's may do each in a process of its own.
@@ -50,7 +51,8 @@ def each_run(program: str, arguments: list[str], do: Callable[[Any, bool, list[s
     Args:
         program: as it stands in usage lines.
         arguments: overrides and Hydra's own flags.
-        do: takes the composed content, whether it is one of a sweep, and the overrides that compose it.
+        do: takes the composed content, whether it is one of a sweep, and the overrides that compose it; gives what
+            JSON can hold.
 
     Raises:
         UserError: a mistake in the configuration, or what `do` raised.
@@ -66,32 +68,46 @@ def each_run(program: str, arguments: list[str], do: Callable[[Any, bool, list[s
         about = HydraConfig.get()
         sweeping = about.mode is RunMode.MULTIRUN
         content = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        came: Result | UserError
         try:
-            came = do(content, sweeping, list(about.overrides.task))
+            came: dict[str, Any] = {"result": do(content, sweeping, list(about.overrides.task))}
         except UserError as mistake:  # carried out by hand: Hydra would print a second line of its own
-            came = mistake
-        place = Path(os.environ["DYAD_SWEEP_DIR"]) / f"{about.job.num if sweeping else 0:06d}.came"
-        place.write_bytes(pickle.dumps(came))
+            came = {"mistake": str(mistake)}
+        place = Path(os.environ["DYAD_SWEEP_DIR"]) / f"{about.job.num if sweeping else 0:06d}.json"
+        place.write_text(json.dumps(came))
 
     before = sys.argv
     several = [word for word in arguments if word in ("-m", "--multirun")]  # Hydra wants it before overrides
-    sys.argv = [program, *several, *(word for word in arguments if word not in several)]
+    words = [*several, *(word for word in arguments if word not in several)]
+    _check_flags(program, words)
+    sys.argv = [program, *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach us, and the user as one line
     try:
         with tempfile.TemporaryDirectory(prefix="dyad-sweep-") as scratch:
             os.environ["DYAD_SWEEP_DIR"] = scratch
             decorated = hydra.main(version_base="1.3", config_path=str(resource_root("conf")), config_name="config")
             decorated(job)()
-            results = [pickle.loads(file.read_bytes()) for file in sorted(Path(scratch).glob("*.came"))]
+            ends = [json.loads(file.read_text()) for file in sorted(Path(scratch).glob("*.json"))]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"configuration: {one_line(str(error))}") from None
     finally:
         sys.argv = before
-    for came in results:
-        if isinstance(came, UserError):
-            raise came
-    return results
+    for end in ends:
+        if "mistake" in end:
+            raise UserError(end["mistake"])
+    return [end["result"] for end in ends]
+
+
+def _check_flags(program: str, words: Sequence[str]) -> None:
+    """Have Hydra's own parser look at its flags, for one line where it would print its whole usage."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{program}: {message}; see `{program} --help`")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args(words)
 
 
 def one_line(message: str) -> str:

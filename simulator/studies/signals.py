@@ -33,7 +33,10 @@ def drain_signals(asked: Callable[[], bool], ask: Callable[[str], None]) -> Iter
     try:
         for number in DRAIN_SIGNALS:
             loop.add_signal_handler(number, on_signal, number)
+        listens = True
     except (ValueError, RuntimeError, NotImplementedError):  # not in the main thread: whoever runs us decides
+        listens = False
+    if not listens:
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_UNBLOCK, DRAIN_SIGNALS)
