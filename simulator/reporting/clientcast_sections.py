@@ -132,7 +132,7 @@ def _therapists(part: Found) -> View:
 
 
 def _separation(part: Found) -> Table:
-    columns = ["instrument", "controls come last", "best control", "worst therapist at work", "pairs with the control lower"]
+    columns = ["instrument", "controls come last", "best control", "worst therapist at work", "pairs, control lower"]
     rows = [
         [
             row["instrument"], "yes" if row["controls_last"] else "no", nice(row["best_control"] or "none"),
