@@ -24,6 +24,8 @@ ROOT = Path(__file__).parent.parent
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml") if "serving:" in path.read_text())
 DYAD = [sys.executable, "-c", "from simulator.cli.main import main; main()"]
 
+SPREAD = ["model=qwen3_8b", "serving=cpu", "serving.nodes=2", "model.serving.tensor_parallel_size=2"]
+
 
 def lines(*overrides: str) -> list[str]:
     settings, model = compose_serving(list(overrides))
@@ -61,6 +63,27 @@ def test_replicas_are_as_many_as_the_visible_gpus_permit(monkeypatch: pytest.Mon
     assert len(lines("model=qwen3_8b", "serving=cpu")) == 1
 
 
+def test_a_server_over_several_machines_is_one_command_on_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_LAUNCH_NODE_IPADDR", "10.0.0.1")
+    words = ["model=qwen3_8b", "serving.python=python", "serving.ports=[8001]", "serving.gpus=[0,1,2,3]",
+             "serving.nodes=2", "model.serving.tensor_parallel_size=4",
+             "model.serving.pipeline_parallel_size=2"]  # fmt: skip
+    shared = (
+        "--tensor-parallel-size 4 --pipeline-parallel-size 2 --enable-prefix-caching --enable-prompt-tokens-details "
+        "--max-model-len 32768 --nnodes 2 --node-rank {} --master-addr {} --master-port 29501 {}"
+        "--reasoning-parser qwen3"
+    )
+    assert lines(*words, "serving.node=0", "serving.head=n1") == [
+        "CUDA_VISIBLE_DEVICES=0,1,2,3 python -m vllm.entrypoints.openai.api_server --model Qwen/Qwen3-8B "
+        "--served-model-name Qwen/Qwen3-8B --host 127.0.0.1 --port 8001 " + shared.format(0, "n1", "")
+    ]
+    monkeypatch.setenv("SLURM_NODEID", "1")
+    assert lines(*words) == [
+        "CUDA_VISIBLE_DEVICES=0,1,2,3 python -m vllm.entrypoints.cli.main serve Qwen/Qwen3-8B "
+        "--served-model-name Qwen/Qwen3-8B " + shared.format(1, "10.0.0.1", "--headless ")
+    ]
+
+
 @pytest.mark.parametrize("where", ["serving", "environment", "here"])
 def test_the_interpreter_is_the_one_that_was_named(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DYAD_VLLM_PYTHON", "/environment/python")
@@ -83,9 +106,16 @@ def test_the_interpreter_is_the_one_that_was_named(where: str, monkeypatch: pyte
         (["model=qwen3_8b", "serving.replicas=3", "serving.gpus=[0,1]"], "3 x 1 GPUs are needed .* 2 are there"),
         (["model=qwen3_8b", "serving.replicas=2", "serving.gpus=[]", "serving.ports=[1]"], "2 replicas need 2 ports"),
         (["model=qwen3_8b", "model.serving=null"], "has no key 'serving'"),
+        ([*SPREAD, "serving.head=a"], r"serving.node: None; give 0 to 1, one per machine"),
+        ([*SPREAD, "serving.head=a", "serving.node=2"], r"serving.node: 2; give 0 to 1"),
+        ([*SPREAD, "serving.node=0"], "serving.head: not known"),
+        ([*SPREAD, "serving.node=0", "serving.head=a", "serving.restart=true"], "starts again as a whole"),
+        ([*SPREAD, "serving.node=0", "serving.head=a", "model.serving.tensor_parallel_size=3"], "do not part evenly"),
     ],
 )
-def test_mistakes_are_one_line(overrides: list[str], line: str) -> None:
+def test_mistakes_are_one_line(overrides: list[str], line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_NODEID", raising=False)
+    monkeypatch.delenv("SLURM_LAUNCH_NODE_IPADDR", raising=False)
     with pytest.raises(UserError, match=line) as caught:
         lines(*overrides)
     assert "\n" not in str(caught.value)
@@ -123,7 +153,7 @@ class Serving:
     def __init__(self, folder: Path, *overrides: str, latency: float = 0.0) -> None:
         self.folder, self.file = folder, folder / "endpoints.json"
         words = ["model=qwen3_8b", "serving=cpu", "serving.replicas=2", "serving.drain_seconds=5", *overrides]
-        words.append(f"serving.entry=[{ROOT / 'tests' / 'fake_vllm.py'}]")
+        words += [f"serving.{entry}=[{ROOT / 'tests' / 'fake_vllm.py'}]" for entry in ("entry", "headless_entry")]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "FAKE_LATENCY": str(latency)}
         env.pop("DYAD_VLLM_PYTHON", None)
         self.process = subprocess.Popen(
@@ -226,6 +256,29 @@ def test_when_all_have_ended_it_ends_too(serve: Callable[..., Serving]) -> None:
     serving.until(lambda: len(serving.entries()) == 1)
     os.kill(serving.entries()[0]["pid"], signal.SIGKILL)
     assert serving.end()[0] == 1
+
+
+def test_a_part_of_a_server_that_does_not_listen_publishes_nothing_and_ends_after_node_0(
+    serve: Callable[..., Serving], tmp_path: Path
+) -> None:
+    words = [*SPREAD[2:], "serving.replicas=1", "serving.node=1", "serving.head=127.0.0.1", "serving.head_port=29717"]
+    log = tmp_path / "serve-logs" / "replica-0-node-1.log"
+    serving = serve(*words)
+    serving.until(lambda: log.exists() and "arguments: " in log.read_text())
+    pid = int(subprocess.run(["pgrep", "-f", "fake_vllm.py.*29717 --headless"], capture_output=True, text=True).stdout)
+    assert not serving.file.exists()
+    serving.process.send_signal(signal.SIGUSR1)  # node 0 drains meanwhile
+    with pytest.raises(subprocess.TimeoutExpired):
+        serving.process.wait(1)
+    assert alive(pid)
+    serving.process.send_signal(signal.SIGUSR1)
+    assert serving.end()[0] == 0
+    assert not alive(pid)
+    serving = serve(*words)
+    serving.until(lambda: log.read_text().count("arguments: ") == 2)
+    subprocess.run(["pkill", "-KILL", "-f", "fake_vllm.py.*29717 --headless"], check=True)
+    code, said = serving.end()
+    assert (code, "node 1 ended (SIGKILL)" in said) == (1, True)
 
 
 def test_vllms_own_parser_takes_every_shipped_model() -> None:

@@ -32,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     from simulator.serving.commands import check_interpreter, plan_replicas
     from simulator.serving.endpoint_file import EndpointFile
+    from simulator.serving.headless import run_headless
     from simulator.serving.settings import compose_serving
     from simulator.serving.supervisor import Supervisor
 
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str]) -> int:
             show(plan.shell_line())
         return 0
     check_interpreter(settings)
+    if plans[0].node:
+        say(f"node {plans[0].node} of {settings.nodes} for {plans[0].model}; logs: {settings.logs}")
+        return asyncio.run(run_headless(plans[0], settings, say))
     supervisor = Supervisor(plans, settings, EndpointFile(Path(settings.endpoints)), say)
     say(f"starting {len(plans)} of {plans[0].model}; logs: {settings.logs}; Ctrl-C drains")
     return asyncio.run(supervisor.run())

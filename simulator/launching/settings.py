@@ -24,7 +24,7 @@ class ServerJobs(_Settings):
     jobs: Count = 1
     """Jobs, each of which serves by itself."""
     nodes: Count = 1
-    """Nodes of one job; with several, give vLLM's own multi-node arguments in `serve`."""
+    """Nodes that one server is spread over; parallel sizes in `serve` count the GPUs of all of them."""
     gpus: Annotated[int, Field(ge=0)] = 1
     """GPUs per node."""
     cpus: Count = 8

@@ -35,6 +35,8 @@ class ModelServing(_Settings):
     """GPUs that one copy of the weights is spread over."""
     data_parallel_size: Count = 1
     """Copies of the weights behind one address."""
+    pipeline_parallel_size: Count = 1
+    """Parts of the layers, one after the other, each on GPUs of its own; for weights that one machine cannot hold."""
     prefix_caching: bool = True
     """Whether the keys and values of a common beginning are kept."""
     max_model_len: Count | None = None
@@ -70,6 +72,16 @@ class ServingSettings(_Settings):
     """How long a replica may take until it is ready."""
     drain_seconds: Seconds = 60.0
     """How long requests in flight may take to end after SIGTERM."""
+    nodes: Count = 1
+    """Machines that one server is spread over; `dyad serve` runs on each of them."""
+    node: Annotated[int, Field(ge=0)] | None = None
+    """Which of them this is; by default $SLURM_NODEID. Node 0 answers requests."""
+    head: str | None = None
+    """Where the others find node 0; by default $SLURM_LAUNCH_NODE_IPADDR."""
+    head_port: Annotated[int, Field(ge=1, le=65535)] = 29501
+    """The port of node 0 that they meet at."""
+    headless_entry: Annotated[list[str], Field(min_length=1)] = ["-m", "vllm.entrypoints.cli.main", "serve"]
+    """What the interpreter runs on the other nodes."""
     endpoints: Annotated[str, Field(min_length=1)] = "endpoints.json"
     """The file that says where replicas listen."""
     logs: Annotated[str, Field(min_length=1)] = "serve-logs"

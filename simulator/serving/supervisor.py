@@ -1,15 +1,14 @@
 """Replicas as processes: started, watched, started again, drained.
 
 The endpoint file holds exactly the replicas that answer `/health`: one that dies or falls silent leaves it at once, so
-that runs spill to the others, and comes back once it answers again. On SIGTERM or Ctrl-C the file is emptied first,
-then requests in flight get time to end, then servers are told to stop; a second signal stops them at once.
+that runs spill to the others, and comes back once it answers again. On SIGTERM, SIGUSR1 (which `srun` hands on) or
+Ctrl-C the file is emptied first, then requests in flight get time to end, then servers are told to stop; a second
+signal stops them at once.
 """
 
 import asyncio
 import contextlib
-import os
 import re
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import aiohttp
 from simulator.errors import UserError
 from simulator.serving.commands import ReplicaPlan
 from simulator.serving.endpoint_file import Endpoint, EndpointFile
+from simulator.serving.processes import DRAIN_SIGNALS, end_group, how_ended, last_line, last_words, log_of, start_server
 from simulator.serving.settings import ServingSettings
 
 PROBE_SECONDS = 1.0
@@ -58,12 +58,7 @@ class Supervisor:
         tell: Callable[[str], None],
     ) -> None:
         self._settings, self._endpoints, self._tell = settings, endpoints, tell
-        logs = Path(settings.logs)
-        try:
-            logs.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"serving.logs: cannot make {logs} ({error.strerror})") from None
-        self._replicas = [_Replica(plan, logs / f"replica-{plan.index}.log") for plan in plans]
+        self._replicas = [_Replica(plan, log_of(plan, settings)) for plan in plans]
         self._stop = asyncio.Event()
         self._signals = 0
         self._all_ready_said = False
@@ -75,7 +70,7 @@ class Supervisor:
             UserError: a replica ended before it was ever ready, and is not to be restarted; the others are stopped.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in DRAIN_SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
@@ -90,7 +85,7 @@ class Supervisor:
                     task.cancel()
                 ends = await asyncio.gather(*keepers, stopping, teller, return_exceptions=True)
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in DRAIN_SIGNALS:
                 loop.remove_signal_handler(number)
             self._endpoints.close()
         for end in ends:
@@ -120,14 +115,14 @@ class Supervisor:
             prober = asyncio.create_task(self._probe(replica, http))
             code = await replica.process.wait()
             prober.cancel()
-            _end_group(replica.process.pid)  # a server's own children do not outlive it
+            end_group(replica.process.pid)  # a server's own children do not outlive it
             was_ready, replica.ready = replica.ready, False
             self._endpoints.remove(replica.plan.index)
             if self._stop.is_set():
                 return
-            ended = f"replica {replica.plan.index} ended ({_how(code)})"
+            ended = f"replica {replica.plan.index} ended ({how_ended(code)})"
             if not was_ready:
-                ended += f" before it was ready: {_last_words(replica.log)}"
+                ended += f" before it was ready: {last_words(replica.log)}"
             ended += f"; log: {replica.log}"
             if not replica.ever_ready:
                 raise UserError(ended)
@@ -140,21 +135,7 @@ class Supervisor:
 
     async def _start(self, replica: _Replica) -> None:
         replica.starts += 1
-        plan = replica.plan
-        with replica.log.open("ab") as log:
-            log.write(f"$ {plan.shell_line()}\n".encode())
-            log.flush()
-            try:
-                replica.process = await asyncio.create_subprocess_exec(
-                    *plan.command,
-                    env={**os.environ, **plan.env},
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=asyncio.subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise UserError(f"cannot run {plan.command[0]} ({error.strerror}); set serving.python") from None
+        replica.process = await start_server(replica.plan, replica.log)
 
     async def _probe(self, replica: _Replica, http: aiohttp.ClientSession) -> None:
         """Follow a replica's health: into the endpoint file, out of it, and in again."""
@@ -179,7 +160,7 @@ class Supervisor:
                 self._tell(
                     f"replica {replica.plan.index} is not ready after {self._settings.ready_seconds:g} s; stopped"
                 )
-                _end_group(replica.process.pid)
+                end_group(replica.process.pid)
                 return
             await asyncio.sleep(PROBE_SECONDS)
 
@@ -201,7 +182,7 @@ class Supervisor:
             await asyncio.sleep(15)
             for replica in self._replicas:
                 if replica.process is not None and replica.process.returncode is None and not replica.ever_ready:
-                    self._tell(f"replica {replica.plan.index}: {_last_line(replica.log)}")
+                    self._tell(f"replica {replica.plan.index}: {last_line(replica.log)}")
 
     async def _drain(self, http: aiohttp.ClientSession) -> None:
         running = [r for r in self._replicas if r.process is not None and r.process.returncode is None]
@@ -236,37 +217,4 @@ class Supervisor:
     def _kill_all(self) -> None:
         for replica in self._replicas:
             if replica.process is not None:
-                _end_group(replica.process.pid)
-
-
-def _end_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _how(code: int) -> str:
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return signal.Signals(-code).name
-    return f"exit code {code}"
-
-
-def _lines(log: Path) -> list[str]:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return []
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("$ ")]
-
-
-def _last_line(log: Path) -> str:
-    return (_lines(log) or ["(nothing said yet)"])[-1][:200]
-
-
-def _last_words(log: Path) -> str:
-    """The line that most likely says why a server ended."""
-    lines = _lines(log)
-    telling = [line for line in lines if re.search(r"\b\w*(?:Error|Exception)\b|error:", line)]
-    return ((telling or lines or ["it said nothing"])[-1])[:300]
+                end_group(replica.process.pid)
