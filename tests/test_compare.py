@@ -47,6 +47,34 @@ def test_a_run_does_not_differ_from_its_copy(runs: Path) -> None:
     assert not any(estimates)
 
 
+def test_people_who_only_have_a_number_in_common_are_no_pairs(tmp_path: Path) -> None:
+    """Both seeds draw a `general-000000`, who is somebody else each time."""
+    words = (
+        "personas=population",
+        "personas.sample=6",
+        "personas.limit=6",
+        "therapist=[companion]",
+        "replicates=2",
+        "coders=[]",
+    )
+    for seed in (1, 2):
+        run_study(small(tmp_path / f"seed-{seed}", *words, f"seed={seed}"))
+    shutil.copytree(tmp_path / "seed-1", tmp_path / "again")
+    found = compare([tmp_path / "seed-1", tmp_path / "seed-2"])
+    assert [(run["personas"], run["shared"]) for run in found["runs"]] == [(6, 6), (6, 0)]
+    intervals = [(name, i) for p in found["contrasts"] for row in p["rows"] for name, i in row["differences"].items()]
+    assert intervals
+    assert {name for name, _ in intervals} == {"population"}
+    assert all("of both arms" in interval["method"] for _, interval in intervals)
+    assert max(interval["clusters"] for _, interval in intervals) == 12
+    three = compare([tmp_path / name for name in ("seed-1", "again", "seed-2")])
+    paired = [
+        row["differences"]["these personas"] for part in three["contrasts"] for row in part["rows"]
+        if {row["first"], row["second"]} == {"seed-1", "again"}
+    ]  # fmt: skip
+    assert max(interval["clusters"] for interval in paired) == 6
+
+
 def test_the_command_prints_a_line_per_difference_and_json(runs: Path) -> None:
     said = dyad("compare", "mi_consistent", "confrontational", cwd=runs).stdout
     assert "mi_consistent: 16 courses, 8 personas, origin scripted" in said

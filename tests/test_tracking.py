@@ -121,11 +121,15 @@ def test_estimates_of_the_summary_are_those_of_the_report_and_bounded(figures: d
     found = estimates_of(figures, 10**6)
     row = figures["behaviours"][0]["rows"][0]
     interval = next(iter(row["shares"].values()))
-    name = f"estimates/{figures['behaviours'][0]['coder']}/{row['group']}/{row['behaviour']}"
+    what = " ".join(row[key] for key in ("codebook", "role", "code", "behaviour"))
+    name = f"estimates/{figures['behaviours'][0]['coder']}/{row['group']}/{what}"
     assert (found[name], found[f"{name}.low"], found[f"{name}.high"]) == tuple(
         interval[end] for end in ("estimate", "low", "high")
     )
-    assert any(name.startswith("estimates/PHQ-9 total/companion/") for name in found)
+    assert any(name.startswith("estimates/PHQ-9 total (client)/companion/") for name in found)
+    intervals = [next(iter(score["means"].values())) for score in figures["scores"]]
+    intervals += [next(iter(r["shares"].values())) for part in figures["behaviours"] for r in part["rows"]]
+    assert sum(value is not None for i in intervals for value in (i["estimate"], i["low"], i["high"])) == len(found)
     few = estimates_of(figures, 2)
     assert len([name for name in few if not name.endswith((".low", ".high"))]) == 2
 

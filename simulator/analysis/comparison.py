@@ -1,9 +1,14 @@
 """Runs side by side: differences of every measure between runs, paired on personas where the runs share them.
 
+A persona is shared where its text is: drawn ones are numbered alike in every run, whoever they are. Runs whose personas
+are other people from one population are compared unpaired; other people of no population are not compared.
+
 A pure function of the runs' folders. Runs are named by their folders, so that the same runs elsewhere compare alike.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +25,8 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
     """What the runs are, and their contrasts (first run minus second).
 
     Returns:
-        `runs`: name, identity, origin and counts of each, and the keys in which the designs `differ`; `contrasts`: one
+        `runs`: name, identity, origin and counts of each, how many personas are `shared` with the first run, and the
+        keys in which the designs `differ`; `contrasts`: one
         part per coder, `coder` None for questionnaires, each with `rows` as in a summary.
 
     Raises:
@@ -35,8 +41,16 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
     runs = [open_run(folder) for folder in folders]
     names = _names(folders)
     tables = [_tables(run, name) for run, name in zip(runs, names, strict=True)]
+    _tell_strangers_apart(tables)
+    people = [set(each["personas"]["persona_id"]) for each in tables]
     courses, personas, turns, codings, scores = (_joined([each[table] for each in tables]) for table in TABLES)
     scopes = scopes_of(courses, personas.unique("persona_id", keep="first", maintain_order=True))
+    if any(one != people[0] for one in people):
+        met = any(one & other for one, other in combinations(people, 2))
+        drawn = scopes[0].name == "population"
+        scopes = [
+            replace(s, pairing=s.name == "these personas") for s in scopes if met or s.name == "population" or not drawn
+        ]
     parts: list[dict[str, Any]] = []
     for coder in coders_of(turns, codings):
         found = contrasts(judgments_of(turns, courses, codings, coder), scopes, by="stratum")
@@ -52,9 +66,10 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
                 "origin": run.meta.get("origin"),
                 "courses": len(each["courses"]),
                 "personas": each["courses"]["persona_id"].n_unique(),
+                "shared": len(known & people[0]),
                 "differs": difference(first, run.meta.get("components", {})) or None,
             }
-            for run, name, each in zip(runs, names, tables, strict=True)
+            for run, name, each, known in zip(runs, names, tables, people, strict=True)
         ],
         "contrasts": parts,
     }
@@ -84,6 +99,24 @@ def _tables(run: RunFolder, name: str) -> dict[str, "pl.DataFrame"]:
         )
     found["courses"] = found["courses"].with_columns(pl.lit(name).alias("stratum"))
     return found
+
+
+def _tell_strangers_apart(tables: Sequence[dict[str, "pl.DataFrame"]]) -> None:
+    """Where two runs give one id to two people, their ids get the beginnings of their fingerprints."""
+    import polars as pl
+
+    known = pl.concat([each["personas"].select("persona_id", "fingerprint") for each in tables]).unique()
+    twice = known.filter(pl.col("persona_id").is_duplicated())["persona_id"].unique()
+    if not len(twice):
+        return
+    for each in tables:
+        told = {
+            old: f"{old} {mark[:8]}"
+            for old, mark in each["personas"].select("persona_id", "fingerprint").iter_rows()
+            if old in twice
+        }
+        for table, columns in (("personas", ["persona_id"]), ("courses", ["persona_id", "cluster"])):
+            each[table] = each[table].with_columns(pl.col(columns).cast(pl.String).replace(told))
 
 
 def _joined(frames: Sequence["pl.DataFrame"]) -> "pl.DataFrame":

@@ -119,9 +119,7 @@ def _all(
     ]
     both = [(arms[c, first], arms[c, second]) for c, first, second in cells]
     intervals = {
-        s.name: contrast_intervals(
-            both, s.estimand, level, s.cluster, shares=shares, bounds=bounds, pairing=s.name != "this collection"
-        )
+        s.name: contrast_intervals(both, s.estimand, level, s.cluster, shares=shares, bounds=bounds, pairing=s.pairing)
         for s in scopes
     }
     adjusted = {name: _holm_by_family(rows, [c for c, _, _ in cells]) for name, rows in intervals.items()}

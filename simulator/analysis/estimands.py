@@ -32,6 +32,8 @@ class Scope:
     clusters: int
     cluster: str = "personas"
     population: str | None = None
+    pairing: bool = True
+    """Whether arms are compared on the clusters that they share."""
 
     @property
     def sentence(self) -> str:
@@ -70,7 +72,7 @@ def scopes_of(courses: "pl.DataFrame", personas: "pl.DataFrame | None", cluster:
     """
     n = courses["cluster"].n_unique() if len(courses) else 0
     if courses["persona_id"].null_count() == len(courses):
-        return [Scope("this collection", "population", n, cluster or "clusters")]
+        return [Scope("this collection", "population", n, cluster or "clusters", pairing=False)]
     fixed = Scope("these personas", "these personas", n)
     if personas is None:
         return [fixed]

@@ -28,19 +28,23 @@ def main(arguments: Sequence[str]) -> int:
 def _lines(found: dict[str, Any]) -> list[str]:
     lines = []
     for run in found["runs"]:
-        about = f"{run['run']}: {run['courses']} courses, {run['personas']} personas, origin {run['origin']}"
+        shared = "" if run["shared"] == run["personas"] else f" ({run['shared']} of them the first run's)"
+        about = f"{run['run']}: {run['courses']} courses, {run['personas']} personas{shared}, origin {run['origin']}"
         lines.append(about + (f"; {run['differs']} (there: the first run)" if run["differs"] else ""))
     for part in found["contrasts"]:
         lines += ["", f"coder {part['coder']}" if part["coder"] else "questionnaires"]
         for row in part["rows"]:
-            what = row.get("measure") or f"{row['role']} {row['code']} {row['behaviour']}"
+            moment = f" at {row['moment']}" if row.get("moment") else ""
+            what = (
+                f"{row['measure']}{moment}" if row.get("measure") else f"{row['role']} {row['code']} {row['behaviour']}"
+            )
             for estimand, interval in row["differences"].items():
                 p = row["adjusted_p"].get(estimand)
                 lines.append(
                     f"  {what}: {row['first']} - {row['second']} = {_number(interval['estimate'])} "
                     f"[{_number(interval['low'])}, {_number(interval['high'])}]"
                     f"{'' if p is None else f', adjusted p {p:.3g}'} ({estimand}; {interval['method']}, "
-                    f"{interval['clusters']} clusters)"
+                    f"{interval['clusters']} clusters{'; ' + interval['flag'] if interval['flag'] else ''})"
                 )
     return lines
 

@@ -10,6 +10,7 @@ from typing import Any
 Row = Mapping[str, Any]
 MEASURES = ("shares", "per_turn", "pooled", "per_1000_client_words", "any_occurrence")
 """Of behaviours, the one that the report draws first."""
+BEHAVIOUR = ("codebook", "role", "code", "behaviour")
 INTERVAL = ("estimand", "estimate", "low", "high", "level", "method", "clusters", "cluster", "units", "flag")
 
 
@@ -51,15 +52,19 @@ def tables_of(summary: Row, most: int) -> dict[str, Table]:
 def estimates_of(summary: Row, most: int) -> dict[str, float]:
     """What can be compared between runs: shares of behaviours and means of scores with their limits, by name.
 
-    The name is `estimates/<coder>/<group>/<behaviour>` or `estimates/<instrument> <scale>/<group>/<moment>`, with
-    `.low` and `.high` for the limits; the widest estimand that the run supports. `most` estimates at most.
+    The name is `estimates/<coder>/<group>/<codebook> <role> <code> <behaviour>` or
+    `estimates/<instrument> <scale> (<respondent>)/<group>/<moment>`, with `.low` and `.high` for the limits; the
+    widest estimand that the run supports. `most` estimates at most.
     """
     named: list[tuple[str, Row]] = []
     for part in summary["behaviours"]:
         if part["probes"] == "all":
-            named += [(f"{part['coder']}/{row['group']}/{row['behaviour']}", row["shares"]) for row in part["rows"]]
+            named += [
+                ("/".join((part["coder"], row["group"], " ".join(row[key] for key in BEHAVIOUR))), row["shares"])
+                for row in part["rows"]
+            ]
     named += [
-        (f"{row['instrument']} {row['scale']}/{row['group']}/{row['moment']}", row["means"])
+        (f"{row['instrument']} {row['scale']} ({row['respondent']})/{row['group']}/{row['moment']}", row["means"])
         for row in summary["scores"]
     ]
     found: dict[str, float] = {}
