@@ -5,7 +5,8 @@
 2. Something that goes wrong inside one session is a `SessionError` carrying the *boundary* it crossed. It becomes a
    failure record, is counted in the report and never cancels the neighbouring sessions.
 3. Damage to what a run has already written is a `DamageError`: refused, and nothing changes until the user asks for a
-   repair.
+   repair. A line that agrees with its checksum and cannot be read all the same is an `UnreadableError`, which no
+   repair cuts.
 4. Everything else is a bug of ours and keeps its traceback.
 """
 
@@ -22,6 +23,10 @@ class UserError(Exception):
 
 class DamageError(UserError):
     """A journal whose content does not agree with its checksums at a place that is not a torn tail."""
+
+
+class UnreadableError(UserError):
+    """A journal line as its writer finished it, which this version cannot read."""
 
 
 class SessionError(Exception):

@@ -1,5 +1,6 @@
 """The journal keeps what was appended, tells torn tails from damage, and never stitches two attempts."""
 
+import errno
 import json
 import os
 import subprocess
@@ -7,14 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.errors import DamageError, UserError
+from simulator.errors import DamageError, UnreadableError, UserError
 from simulator.records.journal_records import CourseEnded, Header, Opened, Turn
+from simulator.store import journal
 from simulator.store.histories import read_shard
-from simulator.store.journal import JournalWriter, cut_tail, read_file, shard_of
+from simulator.store.journal import JournalError, JournalWriter, cut_tail, read_file, shard_of
 from simulator.store.leases import Lease
 
 COURSE = "ab" * 16
@@ -117,6 +120,52 @@ def test_two_lines_swapped_are_damage(tmp_path: Path) -> None:
     path.write_bytes(b"".join([lines[0], lines[2], lines[1], *lines[3:]]))
     with pytest.raises(DamageError):
         read_file(path)
+
+
+@pytest.mark.parametrize("behind", [[], [turn(2), turn(3)]])
+def test_a_line_that_its_writer_finished_is_never_cut_though_nobody_can_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: list[Turn]
+) -> None:
+    """As writers did once that did not look at what agents handed over."""
+    nan = turn(1)
+    nan.state = {"mood": float("nan")}
+    monkeypatch.setattr(journal, "encode_record", msgspec.json.encode)
+    path = write(tmp_path, 0, [turn(0), nan, *behind])
+    monkeypatch.undo()
+    before = path.read_bytes()
+    for repair in (False, True):
+        with pytest.raises(UnreadableError, match=r"line 3 stands as it was written .* no repair cuts it") as caught:
+            read_shard(tmp_path, 0, repair=repair)
+        assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir() if one.suffix != ".counts"] == [path.name]
+
+
+def test_nothing_is_written_behind_a_line_that_could_not_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "0000.0.jsonl"
+    writer = JournalWriter(path, header())
+    write_part = journal.os.write
+
+    def half(file: int, data: bytes) -> int:
+        if len(data) < 60:
+            raise OSError(errno.EIO, "broken")
+        return write_part(file, data[:50])
+
+    def refuse(file: int, size: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(journal.os, "write", half)
+    monkeypatch.setattr(journal.os, "ftruncate", refuse)
+    with pytest.raises(JournalError):
+        writer.append(turn(0))
+    monkeypatch.undo()
+    with pytest.raises(JournalError):
+        writer.append(turn(0))
+    writer.close()
+    reading = read_file(path)
+    assert (len(reading.records), reading.tail != b"") == (0, True)
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +18,7 @@ from simulator.store import journal
 from simulator.studies.composing import compose
 from simulator.studies.config import Limits, StudyConfig
 from simulator.studies.cores import usable_cores
+from simulator.studies.limits import FailureLimit
 from simulator.studies.running import run_study
 from simulator.studies.shards import ShardWriter
 from tests.scripts_for_tests import Reciter
@@ -191,3 +195,34 @@ def test_failures_beyond_the_stated_rate_name_their_cause_with_several_workers(t
     assert result.tally.stopped_by is not None
     assert "agent: RuntimeError" in result.tally.stopped_by
     assert result.tally.failed < 80
+
+
+def stopped_at(limit: FailureLimit, outcomes: Iterable[bool]) -> tuple[int, str | None]:
+    """After how many courses, of which some fail, the run is stopped, and what it says."""
+    failures: Counter[str] = Counter()
+    over = 0
+    for over, fails in enumerate(outcomes, 1):
+        limit.note("model: unreachable" if fails else None)
+        failures["model: unreachable"] += fails
+        if (reason := limit.passed(over, failures)) is not None:
+            return over, reason
+    return over, None
+
+
+@pytest.mark.parametrize(("in_flight", "most"), [(1, 20), (64, 64), (256, 256)])
+def test_a_late_runaway_is_stopped_as_soon_as_an_early_one(in_flight: int, most: int) -> None:
+    good = 50_000
+    over, reason = stopped_at(FailureLimit(0.5, in_flight), (n >= good for n in range(good + 1000)))
+    assert reason is not None
+    assert over - good <= most
+    assert f"of the latest {max(20, in_flight)} courses failed" in reason
+    assert reason.endswith("most often model: unreachable")
+
+
+@pytest.mark.parametrize(("rate", "true_rate"), [(0.5, 0.4), (0.1, 0.07), (0.9, 0.85), (1.0, 1.0)])
+def test_a_rate_of_failures_below_the_limit_is_borne_however_long_the_run(rate: float, true_rate: float) -> None:
+    chance = random.Random(1)
+    limit = FailureLimit(rate, 8)
+    for _ in range(30_000):
+        limit.note("agent: ValueError" if chance.random() < true_rate else None)
+        assert limit.passed(0, {}) is None

@@ -15,9 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulator.agents.base import Respondent, Seat
 from simulator.agents.questionnaires import ChoosesByLabels
+from simulator.errors import SessionError
 from simulator.instruments.loading import load_instrument
 from simulator.instruments.schema import Instrument, Item, Moment
 from simulator.records.journal_records import Administration, Answer
+from simulator.sessions.blame import AgentsOwn
 
 
 class InstrumentChoice(BaseModel):
@@ -98,7 +100,11 @@ async def administer(
 
     async def ask(most: int | None) -> None:
         for seed, item in itertools.islice(waiting, most):
-            answer = await _answer(choice, agent, instrument, item, seed)
+            with AgentsOwn(choice.respondent):
+                answer = await _answer(choice, agent, instrument, item, seed)
+            if not isinstance(answer, Answer):
+                what = f"answered {item.id} by a {type(answer).__name__}; return an Answer"
+                raise SessionError("agent", "bad_answer", f"{choice.respondent} {what}")
             answer.seed = seed
             answers[item.id] = answer
             answered(answer)

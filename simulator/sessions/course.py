@@ -17,6 +17,7 @@ from simulator.agents.base import STIMULUS, Seat
 from simulator.agents.between_sessions import COURSE, Memory
 from simulator.agents.reading import SOURCE, ReadsRecordings, said_in
 from simulator.agents.seating import ChairFactory
+from simulator.errors import SessionError, UserError
 from simulator.instruments.schema import Moment
 from simulator.models.clients import ModelClients
 from simulator.models.handle import SeatedModelClient
@@ -34,6 +35,7 @@ from simulator.records.journal_records import (
     Turn,
 )
 from simulator.sessions.administration import AT_ONCE, InstrumentChoice, administer
+from simulator.sessions.blame import failure_of
 from simulator.sessions.engine import Chair, Drained, Session, converse, message_of
 from simulator.sessions.guarding import Watch, ended_by_guard
 from simulator.sessions.protocol import Intervention, SessionProtocol
@@ -267,7 +269,12 @@ def seat_all(
             condition=spec.condition,
             memory=_memory_of(role, spec, setting, None if memories is None else memories[role]),
         )
-        agent, handles = setting.factories[role, spec.chairs[role]].seat(seat)
+        try:
+            agent, handles = setting.factories[role, spec.chairs[role]].seat(seat)
+        except (SessionError, UserError):
+            raise
+        except Exception as error:
+            raise failure_of(role, error) from error
         seated.seats[role] = seat
         seated.handles += handles
         seated.chairs[role] = Chair(role, agent, _turn_teller(handles), setting.protocol.guards.may_retry)

@@ -17,6 +17,7 @@ from autogen_core import CancellationToken
 from simulator.agents.base import STIMULUS, Rebuilt, Regenerates, TurnMessage
 from simulator.errors import SessionError
 from simulator.records.journal_records import Event, SavedState, SessionEnded, Turn
+from simulator.sessions.blame import AgentsOwn
 from simulator.sessions.goodbyes import takes_leave
 from simulator.sessions.guarding import Watch
 from simulator.sessions.protocol import Ending, Intervention, SessionProtocol
@@ -47,6 +48,7 @@ class Chair:
         self._before_turn = before_turn
         self._unheard: list[BaseChatMessage] = []
         self._token = CancellationToken()
+        self._agents_own = AgentsOwn(role)
         self.is_foreign = not isinstance(agent, Rebuilt)
         self._keeps_state = may_retry and self.is_foreign
         self._before: tuple[Mapping[str, Any], list[BaseChatMessage]] | None = None
@@ -121,12 +123,8 @@ class Chair:
     async def _ask(self, answer: Awaitable[Response | TurnMessage], turn: int, regeneration: int) -> TurnMessage:
         if self._before_turn is not None:
             self._before_turn(turn, regeneration)
-        try:
+        with self._agents_own:
             given = await answer
-        except SessionError:
-            raise
-        except Exception as error:
-            raise SessionError("agent", type(error).__name__, f"{self.role}: {str(error)[:300]}") from error
         message = given.chat_message if isinstance(given, Response) else given
         if isinstance(message, TurnMessage):
             message.turn, message.role = turn, self.role

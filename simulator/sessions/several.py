@@ -8,6 +8,7 @@ A course that begins is followed to its last day. A client that left, or waits o
 other help and contacts every week, and fills in questionnaires at the same simulated dates.
 """
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -15,11 +16,13 @@ from simulator.agents.between_sessions import QUESTIONS, Decides, Decision, Kept
 from simulator.agents.life_events import LIFE_EVENTS, draw_event
 from simulator.errors import SessionError
 from simulator.instruments.schema import Moment
+from simulator.records.encoding import readable
 from simulator.records.history import Fact, History
 from simulator.records.journal_records import CourseEnded, CourseRecord, Decided, Failed, Lived, Note, Noted
 from simulator.records.seeds import derive_seed
 from simulator.sessions import course as single
 from simulator.sessions.administration import administer
+from simulator.sessions.blame import AgentsOwn
 from simulator.sessions.engine import Drained
 from simulator.sessions.memory import remembered
 from simulator.sessions.schedule import CourseProtocol, Step, dates_of, timeline
@@ -174,13 +177,12 @@ class _Course:
         agent, kept = seated.chairs[role].agent, Kept()
         if isinstance(agent, TakesNotes):
             try:
-                kept = await agent.take_notes(seated.seats[role].seed(-1, "notes"))
-            except SessionError:
-                raise
-            except Exception as error:
-                raise SessionError("agent", type(error).__name__, f"{role}: {str(error)[:300]}") from error
+                with AgentsOwn(role):
+                    kept = await agent.take_notes(seated.seats[role].seed(-1, "notes"))
             finally:
                 single.note_calls(self.spec.course, index, seated, self.record)
+            if not isinstance(kept, Kept):
+                raise SessionError("agent", "bad_notes", f"{role} kept a {type(kept).__name__}; return a Kept")
         noted = Noted(self.spec.course, index, role, day, kept.notes, kept.state)
         self.record(noted)
         self._notes[index, role] = noted
@@ -215,7 +217,8 @@ class _Course:
         if not isinstance(agent, Lives):
             return None
         self._seated = None  # the agent has moved on
-        return agent.live(day - self._lived, happened, self._seed(f"life:{day:g}"))
+        with AgentsOwn(self._client):
+            return agent.live(day - self._lived, happened, self._seed(f"life:{day:g}"))
 
     async def _decide(self, question: str, step: Step) -> str:
         decided = self._decisions.get((step.day, question))
@@ -223,7 +226,7 @@ class _Course:
             self._stop_if_drained()
             options, seed = list(QUESTIONS[question]), self._seed(f"decision:{question}:{step.day:g}")
             decision = await self._decision(options, seed, step.day)
-            chances = None if decision.probabilities is None else list(decision.probabilities)
+            chances = None if decision.probabilities is None else [float(chance) for chance in decision.probabilities]
             decided = Decided(
                 self.spec.course, step.week, step.day, self._client, question, options, decision.option, chances, seed
             )
@@ -236,15 +239,13 @@ class _Course:
         if not isinstance(agent, Decides):
             return Decision(options[0])
         try:
-            decision = await agent.decide(options, seed)
-        except SessionError:
-            raise
-        except Exception as error:
-            raise SessionError("agent", type(error).__name__, f"{self._client}: {str(error)[:300]}") from error
+            with AgentsOwn(self._client):
+                decision = await agent.decide(options, seed)
+                wrong = _wrong_with(decision, options)
         finally:
             single.note_calls(self.spec.course, self._last, seated, self.record)
-        if decision.option not in options:
-            raise SessionError("agent", "bad_decision", f"{self._client} decided for '{decision.option}', no option")
+        if wrong is not None:
+            raise SessionError("agent", "bad_decision", f"{self._client} {readable(wrong)}")
         return decision
 
     async def _ask(self, day: float) -> None:
@@ -271,7 +272,8 @@ class _Course:
         seated = single.seat_all(self.spec, self.setting, self.held, self._memories(day, self._present))
         agent = seated.chairs[self._client].agent
         if isinstance(agent, Lives) and day > self._lived:
-            agent.live(day - self._lived, self._happened, self._seed(f"life:{day:g}"))
+            with AgentsOwn(self._client):
+                agent.live(day - self._lived, self._happened, self._seed(f"life:{day:g}"))
         return seated
 
     def _between(self, day: float) -> single.SeatedSession:
@@ -304,3 +306,18 @@ class _Course:
     def _stop_if_drained(self) -> None:
         if self.setting.drained():
             raise Drained
+
+
+def _wrong_with(decision: object, options: Sequence[str]) -> str | None:
+    """What keeps something that an agent handed over from being a decision between `options`; None where it is one."""
+    if not isinstance(decision, Decision):
+        return f"decided by a {type(decision).__name__}; return a Decision"
+    if decision.option not in options:
+        return f"decided for '{decision.option}', no option"
+    chances = decision.probabilities
+    if chances is None:
+        return None
+    if len(chances) != len(options):
+        return f"gave {len(chances)} probabilities for {len(options)} options"
+    outside = [chance for chance in chances if math.isfinite(chance) and not 0 <= chance <= 1 + 1e-9]
+    return f"gave {outside[0]} as a probability" if outside else None

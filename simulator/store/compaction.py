@@ -230,7 +230,7 @@ def _life_row(lived: Lived) -> Row:
 
 def _decision_row(decided: Decided) -> Row:
     chances = None
-    if decided.probabilities is not None:
+    if decided.probabilities is not None and len(decided.probabilities) == len(decided.options):
         chances = dict(zip(decided.options, decided.probabilities, strict=True))
     return {
         "course_id": decided.course, "week": decided.week, "day": decided.day, "role": decided.role,

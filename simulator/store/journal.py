@@ -10,11 +10,15 @@ Guarantees:
 - a `Syncer` brings what was appended to the device, all files of a process together, off the event loop, by a stated
   policy (`SYNC_POLICIES`), and at the latest on `close`: only the machine's own end can cost the seconds in between;
 - beside each file stands `<shard>.<attempt>.counts` (see `store.counting`), which can always be made again from it;
+- what no journal can hold is refused before anything is written (see `records.encoding`);
 - a file is created exclusively: two processes can never write the same one;
 - reading tells a *torn tail* (bad lines with nothing good after them: cut, kept aside, reported) from *damage* (a bad
-  line with good lines after it: refused until the user asks for a repair).
+  line with good lines after it: refused until the user asks for a repair); a line that its writer finished and this
+  version cannot read is neither: refused, and never cut.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
 import threading
@@ -26,15 +30,14 @@ from pathlib import Path
 
 import msgspec
 
-from simulator.errors import DamageError, UserError
+from simulator.errors import DamageError, UnreadableError, UserError
+from simulator.records.encoding import decode_record, encode_record, readable
 from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Header, Record
 from simulator.store.counting import Counts, write_counts
 
 _PREFIX, _MIDDLE, _SUFFIX = b'{"sum":"', b'","record":', b"}\n"
 _SUM_START, _SUM_END = len(_PREFIX), len(_PREFIX) + 24
 _RECORD_START = _SUM_END + len(_MIDDLE)
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Record)
 
 
 def _own(payload: bytes) -> bytes:
@@ -115,6 +118,10 @@ class Syncer:
         self._writers.clear()
 
 
+class JournalError(OSError):
+    """The journal itself cannot be written, whatever an agent may have met besides."""
+
+
 class JournalWriter:
     """Appends records to one new file.
 
@@ -134,6 +141,7 @@ class JournalWriter:
         self._size = 0
         self._dirty = False
         self._closed = False
+        self._torn = False
         self._counts = Counts(host=header.host, process=header.process, began=time.time())
         self._counting = threading.Lock()
         self.append(header)
@@ -142,18 +150,25 @@ class JournalWriter:
         """Write one record. When this returns, the line is with the operating system.
 
         Raises:
-            OSError: the line could not be written (disk full, for instance); what was written of it is cut off again.
+            JournalError: the line could not be written (disk full, for instance); what was written of it is cut off
+                again.
+            SessionError: the record holds what no journal can; nothing was written.
         """
-        payload = _encoder.encode(record)
+        payload = encode_record(record)
+        if self._torn:  # nothing may stand behind a torn line
+            raise JournalError(errno.EIO, os.strerror(errno.EIO))
         total = _sum(self._last, payload)
         line = b"".join((_PREFIX, total, _MIDDLE, payload, _SUFFIX))
         try:
             written = os.write(self._fd, line)
             while written < len(line):
                 written += os.write(self._fd, line[written:])
-        except OSError:
-            os.ftruncate(self._fd, self._size)
-            raise
+        except OSError as error:
+            self._torn = True
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self._size)
+                self._torn = False
+            raise JournalError(error.errno, error.strerror) from error
         with self._counting:
             self._size += len(line)
             self._last = total
@@ -193,16 +208,18 @@ class FileReading:
 
 
 def _parse(line: bytes, previous: bytes) -> tuple[bytes, Record] | None:
+    """A line's sum and record; None where the sum does not agree.
+
+    Raises:
+        msgspec.MsgspecError: it agrees, and yet this is no record.
+    """
     if not (line.startswith(_PREFIX) and line.endswith(_SUFFIX) and line[_SUM_END:_RECORD_START] == _MIDDLE):
         return None
     payload = line[_RECORD_START : -len(_SUFFIX)]
     total = _sum(previous, payload)
     if total != line[_SUM_START:_SUM_END]:
         return None
-    try:
-        return total, _decoder.decode(payload)
-    except (msgspec.ValidationError, msgspec.DecodeError):
-        return None
+    return total, decode_record(payload)
 
 
 def _is_good_alone(line: bytes) -> bool:
@@ -222,6 +239,7 @@ def read_file(path: Path, *, repair: bool = False, after: tuple[int, bytes] = (0
 
     Raises:
         DamageError: a bad line is followed by good ones and `repair` is not set.
+        UnreadableError: a line agrees with its sum and is no record of this version's, whether `repair` is set or not.
         UserError: the file was written by a newer format.
     """
     header: Header | None = None
@@ -235,7 +253,14 @@ def read_file(path: Path, *, repair: bool = False, after: tuple[int, bytes] = (0
         end = data.find(b"\n", position) + 1
         if end == 0:
             break
-        parsed = _parse(data[position:end], last)
+        try:
+            parsed = _parse(data[position:end], last)
+        except msgspec.MsgspecError as error:
+            raise UnreadableError(
+                f"{path} line {_line_number(path, start + good)} stands as it was written (its checksum agrees) but is "
+                f"no record of this Dyad ({readable(error)}); nothing was changed, and no repair cuts it; read the run "
+                "with the version of Dyad that wrote it, or begin it anew with another out=DIR"
+            ) from None
         if parsed is None:
             break
         last, record = parsed
@@ -251,12 +276,16 @@ def read_file(path: Path, *, repair: bool = False, after: tuple[int, bytes] = (0
         position = good = end
     tail = data[good:]
     if tail and not repair and _has_good_line_after_the_first(tail):
-        line_number = path.read_bytes()[: start + good].count(b"\n") + 1
+        where = f"{path} line {_line_number(path, start + good)}"
         raise DamageError(
-            f"{path} line {line_number} does not agree with its checksum though good lines follow (damage, not a torn "
+            f"{where} does not agree with its checksum though good lines follow (damage, not a torn "
             f"tail); nothing was changed; `dyad status RUN --repair` cuts the file there and keeps the rest aside"
         )
     return FileReading(path, header, records, start + good, tail)
+
+
+def _line_number(path: Path, position: int) -> int:
+    return path.read_bytes()[:position].count(b"\n") + 1
 
 
 def _has_good_line_after_the_first(tail: bytes) -> bool:

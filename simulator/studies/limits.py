@@ -1,12 +1,15 @@
-"""What a run has used, and the limits that end it: `limits.tokens`, `limits.cost`, `limits.hours`.
+"""What a run has used, and the limits that end it: `limits.tokens`, `limits.cost`, `limits.hours`, failures.
 
-All three count the whole run: every process, and every earlier attempt at it as its journal tells. A limit is looked at
-between two turns, so a run ends with what is in flight over it at most, drained like any other: nothing is lost, and
-the same command with a higher limit goes on. Limits are no part of a run's identity.
+The first three count the whole run: every process, and every earlier attempt at it as its journal tells. A limit is
+looked at between two turns, so a run ends with what is in flight over it at most, drained like any other: nothing is
+lost, and the same command with a higher limit goes on. Failures are judged by each process for
+itself, course by course. Limits are no part of a run's identity.
 """
 
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
@@ -15,6 +18,11 @@ from simulator.errors import UserError
 from simulator.records.journal_records import Execution
 from simulator.store.histories import read_shards
 from simulator.studies.config import Limits, StudyConfig
+
+FAILURES_ARE_JUDGED_AFTER = 20
+MOST_LATEST = 2000
+"""Courses: from how many on failures are judged, and how many of the latest ones are looked at, at most."""
+RARE = 1e-6
 
 
 @dataclass(slots=True)
@@ -123,3 +131,66 @@ def meter_for(config: StudyConfig, journal: Path, shards: int, workers: int, pri
         raise UserError("limits.cost: no model has a price, so nothing would ever cost; set model.price")
     limited = any(limit is not None for limit in (limits.tokens, limits.cost, limits.hours))
     return Meter(limits, used_before(journal, shards) if limited else Used(), workers)
+
+
+class FailureLimit:
+    """Whether so many courses failed that the run shall stop: of all that were tried, or of the latest ones.
+
+    The latest ones are as many as are in flight, twenty at least, and so many that chance does not pass for a runaway:
+    they stop the run where so many failures among them have a probability below `RARE` at a true rate of `rate`.
+
+    Args:
+        rate: the share of failures that is borne, 0 to 1.
+        in_flight: courses in flight at once.
+    """
+
+    def __init__(self, rate: float, in_flight: int) -> None:
+        self._rate = rate
+        to_tell = math.ceil(math.log(RARE) / math.log(rate)) if rate < 1 else 0
+        number = max(FAILURES_ARE_JUDGED_AFTER, in_flight, min(to_tell, MOST_LATEST))
+        self._latest: deque[str | None] = deque(maxlen=number)
+        self._failed = 0
+        self._borne = _borne(rate, number)
+
+    def note(self, cause: str | None) -> None:
+        """A course is over; `cause` says why it failed, None that it ended."""
+        if len(self._latest) == self._latest.maxlen:
+            self._failed -= self._latest[0] is not None
+        self._latest.append(cause)
+        self._failed += cause is not None
+
+    def passed(self, tried: int, failures: Mapping[str, int]) -> str | None:
+        """Why the run shall stop, as one line; None where it may go on.
+
+        Args:
+            tried: courses that are over, in all.
+            failures: those of them that failed, by cause.
+        """
+        failed = sum(failures.values())
+        limit = f"limits.failure_rate={self._rate:g}"
+        if tried >= FAILURES_ARE_JUDGED_AFTER and failed > self._rate * tried:
+            return f"{failed} of {tried} courses failed, more than {limit}; most often {_most_often(failures)}"
+        if len(self._latest) == self._latest.maxlen and self._failed > self._borne:
+            causes = Counter(cause for cause in self._latest if cause is not None)
+            return (
+                f"{self._failed} of the latest {len(self._latest)} courses failed, more than {limit} and chance "
+                f"explain; most often {_most_often(causes)}"
+            )
+        return None
+
+
+def _most_often(causes: Mapping[str, int]) -> str:
+    return max(causes, key=lambda cause: causes[cause])
+
+
+def _borne(rate: float, number: int) -> int:
+    """How many failures among `number` courses chance explains at a rate: the exact tail of the binomial."""
+    if rate == 1:
+        return number
+    tail = 0.0
+    for failed in range(number, 0, -1):
+        ways = math.lgamma(number + 1) - math.lgamma(failed + 1) - math.lgamma(number - failed + 1)
+        tail += math.exp(ways + failed * math.log(rate) + (number - failed) * math.log1p(-rate))
+        if tail >= RARE:
+            return failed
+    return 0

@@ -1,25 +1,31 @@
 """Runs the courses of a plan: bounded, resumable, and without one course harming another.
 
 At most `concurrency` courses are in flight; the plan is enumerated as they finish, so memory does not grow with it. A
-course that fails, or takes too long, is a record with the boundary it crossed. SIGTERM, SIGUSR1, SIGUSR2 and Ctrl-C
+course that fails, or takes too long, is a record with the boundary it crossed; whatever an agent does, its neighbours
+go on. Only what no course can go on with stops the run: a user's mistake, a journal that cannot be written, too many
+failures. SIGTERM, SIGUSR1, SIGUSR2 and Ctrl-C
 drain the run: every course stops after its current turn, and the same command continues it.
 """
 
 import asyncio
 import itertools
 import time
+import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from simulator.errors import SessionError
+from simulator.errors import SessionError, UserError
+from simulator.records.encoding import readable
 from simulator.records.journal_records import CourseRecord, Execution, Failed, Opened
 from simulator.sessions.course import CourseSetting, run_course
 from simulator.sessions.engine import Drained
+from simulator.store.journal import JournalError
+from simulator.studies.limits import FailureLimit
 from simulator.studies.shards import Work
 from simulator.studies.signals import drain_signals
 
-FAILURES_ARE_JUDGED_AFTER = 20
 _YIELD_EVERY_SECONDS = 0.05
 
 
@@ -92,7 +98,8 @@ async def run_courses(
         setting: what they share.
         drain: asked between two turns.
         concurrency: courses in flight at once.
-        failure_rate: once 20 courses have been tried, a larger share of failures drains the run.
+        failure_rate: once 20 courses have been tried, a larger share of failures drains the run; of late ones too
+            (`FailureLimit`).
         retry_failed: take up courses whose last state is a failure.
         progress: told after every course.
         used: told of every call that was made.
@@ -107,14 +114,17 @@ async def run_courses(
     if first is not None and setting.models is not None:
         await setting.models.check()
     waiting = itertools.chain([] if first is None else [first], waiting)
+    failures = FailureLimit(failure_rate, concurrency)
 
     async def take_courses() -> None:
         last_yield = time.monotonic()
         for item in waiting:
             if drain.asked():
                 return
-            await _one(item, setting, tally, drain, used, course_seconds)
-            _judge_failures(tally, failure_rate, drain)
+            await _one(item, setting, tally, drain, used, course_seconds, failures.note)
+            reason = failures.passed(tally.tried, tally.failures)
+            if reason is not None:
+                drain.ask(reason)
             progress(tally)
             if time.monotonic() - last_yield > _YIELD_EVERY_SECONDS:
                 await asyncio.sleep(0)  # scripted agents never wait: let signals and neighbours in
@@ -148,7 +158,9 @@ async def _one(
     drain: Drain,
     used: Callable[[Execution], None],
     course_seconds: float | None,
+    over: Callable[[str | None], None],
 ) -> None:
+    """Run one course; `over` is told that it is, with the cause of its failure or None."""
     spec, append = item.spec, item.append
     past = item.history.standing if item.history is not None else []
     last = [0, 0]
@@ -167,11 +179,13 @@ async def _one(
         except Drained:
             return
         except SessionError as error:
-            append(Failed(spec.course, last[0], last[1], error.boundary, error.kind, str(error)))
-            tally.note_failure(f"{error.boundary}: {error.kind}")
+            append(Failed(spec.course, last[0], last[1], error.boundary, error.kind, readable(error)))
+            tally.note_failure(cause := f"{error.boundary}: {error.kind}")
+            over(cause)
         else:
             tally.ended += 1
-    except OSError as error:  # agents' own errors never come through here: the journal cannot be written
+            over(None)
+    except JournalError as error:
         drain.ask(f"the journal cannot be written ({error.strerror}); make room, then run the same command again")
 
 
@@ -179,24 +193,32 @@ async def _in_time(course: Coroutine[Any, Any, None], seconds: float | None) -> 
     """Await a course.
 
     Raises:
-        SessionError: it took longer than `seconds`; it was cancelled where it waited.
+        SessionError: it took longer than `seconds` (it was cancelled where it waited), or something in it broke.
+        Drained: the run was asked to stop.
+        JournalError: the journal cannot be written.
+        UserError: a mistake that the user can mend, and that other courses would meet too.
     """
     deadline = asyncio.timeout(seconds)
     try:
         async with deadline:
             await course
-    except TimeoutError:
-        if not deadline.expired():
+    except (Drained, SessionError, JournalError, UserError):
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
             raise
+        raise _broken(error) from error  # an agent's own affair
+    except Exception as error:
+        if not (isinstance(error, TimeoutError) and deadline.expired()):
+            raise _broken(error) from error
         raise SessionError(
             "protocol", "deadline", f"the course took longer than limits.course_seconds={seconds:g}"
         ) from None
 
 
-def _judge_failures(tally: Tally, failure_rate: float, drain: Drain) -> None:
-    if tally.tried >= FAILURES_ARE_JUDGED_AFTER and tally.failed > failure_rate * tally.tried:
-        cause = max(tally.failures, key=lambda name: tally.failures[name])
-        drain.ask(
-            f"{tally.failed} of {tally.tried} courses failed, more than limits.failure_rate={failure_rate:g}; "
-            f"most often {cause}"
-        )
+def _broken(error: BaseException) -> SessionError:
+    """The failure of a course in which something was raised that nobody foresaw, with the place."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return SessionError("agent", type(error).__name__, f"{readable(error)}{where}")
