@@ -63,9 +63,9 @@ def _is_plain(turn: Turn) -> bool:
     )
 
 
-def readable(error: BaseException, most: int = 300) -> str:
-    """What an error says, as text that can be written anywhere, cut to a length."""
-    return str(error)[:most].encode("utf-8", "replace").decode()
+def readable(said: object, most: int = 300) -> str:
+    """What an error (or anything else) says, as text that can be written anywhere, cut to a length."""
+    return str(said)[:most].encode("utf-8", "replace").decode()
 
 
 def _refuse_not_finite(record: Record) -> None:
