@@ -16,6 +16,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
         result["autogen_cpu_ms_per_turn"] = autogen["cpu_ms"]
         result["autogen_to_ours"] = autogen["cpu_ms"] / result["cpu_ms_per_turn"]
         result["autogen_turns"] = autogen["turns"]
+        result["autogen_bytes_per_request"] = autogen["bytes_in"] / autogen["requests"]
     return result
 
 
@@ -104,6 +106,9 @@ def _compare(folder: Path, port: int, options: Any) -> tuple[list[dict[str, Any]
                 raise UserError(
                     "dyad bench http: the floor and Dyad did not send the same requests; nothing is compared"
                 )
+            peaks = sorted(arm[-1]["peak_in_flight"] for arm in (floors, ours))
+            if peaks[0] < 0.99 * peaks[1]:
+                raise UserError(f"dyad bench http: {peaks[0]} against {peaks[1]} in flight; nothing is compared")
     return floors, ours, template
 
 
@@ -156,7 +161,7 @@ def lines_of(result: dict[str, Any]) -> list[str]:
     if "autogen_cpu_ms_per_turn" in result:
         lines.append(
             f"AutoGen's group chat: {result['autogen_cpu_ms_per_turn']:.2f} ms per turn, "
-            f"{result['autogen_to_ours']:.1f} times Dyad's"
+            f"{result['autogen_to_ours']:.1f} times Dyad's; {result['autogen_bytes_per_request']:.0f} bytes per request"
         )
     return lines
 
@@ -177,6 +182,7 @@ def _arm(url: str, words: list[str]) -> dict[str, Any]:
     root = url.removesuffix("/v1")
     _get(f"{root}/mock/reset")
     found = run_arm(words)
+    found.pop("requests_s", None)
     counters = _get(f"{root}/mock/counters")
     if counters["served"] != found["turns"]:
         raise UserError(f"dyad bench http: {found['turns']} turns, but {counters['served']} answers were served")
@@ -245,10 +251,8 @@ def _pin(choose: Any) -> None:
 
 
 def _check_autogen() -> None:
-    try:
-        import autogen_ext.models.openai  # noqa: F401
-    except ImportError:
+    if find_spec("autogen_ext") is None or find_spec("openai") is None:
         raise UserError(
             "dyad bench http: AutoGen's OpenAI client is not installed; `uv sync` installs it with the development "
             "tools, --autogen 0 leaves it out"
-        ) from None
+        )

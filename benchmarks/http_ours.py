@@ -7,7 +7,6 @@ included; planning before it and the tables after it are counted apart.
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -16,8 +15,6 @@ from typing import Any
 from simulator.studies.composing import compose
 from simulator.studies.config import StudyConfig
 from simulator.studies.running import run_study
-
-PAGE_KIB = resource.getpagesize() // 1024
 
 
 def study(url: str, out: Path, sessions: int, turns: int, model: str = "mock") -> StudyConfig:
@@ -36,9 +33,10 @@ def study(url: str, out: Path, sessions: int, turns: int, model: str = "mock") -
     )  # fmt: skip
 
 
-def rss_kib() -> int:
-    """Memory in use now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_KIB
+def rss_kib(field: str) -> int:
+    """Memory now (`VmRSS`) or at its peak (`VmHWM`); `ru_maxrss` would begin with that of the process that forked."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def play(config: StudyConfig) -> dict[str, Any]:
@@ -46,11 +44,10 @@ def play(config: StudyConfig) -> dict[str, Any]:
     marks: list[tuple[float, float, int]] = []
 
     def mark(*_: Any) -> None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        marks.append((time.process_time(), time.perf_counter(), peak))
+        marks.append((time.process_time(), time.perf_counter(), rss_kib("VmHWM")))
 
     def started(*_: Any) -> None:
-        marks.append((time.process_time(), time.perf_counter(), rss_kib()))
+        marks.append((time.process_time(), time.perf_counter(), rss_kib("VmRSS")))
 
     result = run_study(config, progress=mark, started=started)
     finished = time.process_time()

@@ -5,10 +5,11 @@ have said, too small for all of them. In five rounds the floor (benchmarks/floor
 Dyad play half of the sessions on one replica, each twice and crosswise, from an empty cache: tokens per second, the
 client's CPU, and the hit rate of one replica. Then all sessions are played on both replicas, with Dyad's affinity and
 round-robin, twice each: as many sessions per replica and as much cache per session as one replica had. Affinity has to
-keep its hit rate; round-robin has every replica see every session, and loses what does not fit.
+keep its hit rate; round-robin has every replica see every session, and loses what does not fit. Nothing is compared
+where arms did not play the same turns, or prompts of the same number of tokens.
 
 Without further words: vLLM's CPU build (DYAD_VLLM_PYTHON) with a tiny model of random weights; with --weights any
-model, for instance on a GPU:
+model, for instance on two GPUs, or on one with --serve 'serving.gpus=[0,0]' serving.args.gpu_memory_utilization=0.45:
 
     dyad bench vllm --weights Qwen/Qwen3-8B --serving default --blocks 12000 --sessions 256 --turns 20 --tokens 200
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.http_layer import run_arm
-from benchmarks.vllm_servers import ON_CPU, Vllm, empty_caches, prefix_tokens, two_replicas
+from benchmarks.vllm_servers import LENGTH, ON_CPU, Vllm, empty_caches, prefix_tokens, served
 from simulator.cli.main import OneLineParser
 from simulator.cli.output import say, show, show_json
 from simulator.errors import UserError
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of floor and Dyad")
     parser.add_argument("--weights", help="repository or folder of a model, in place of the tiny one")
     parser.add_argument("--serving", default="cpu", help="how it is served: a file of conf/serving")
+    parser.add_argument("--serve", nargs="*", default=[], metavar="OVERRIDE", help="further overrides of dyad serve")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     python = os.environ.get("DYAD_VLLM_PYTHON") or (sys.executable if options.weights else None)
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError("dyad bench vllm: DYAD_VLLM_PYTHON is not set; `export DYAD_VLLM_PYTHON=$(.ci/vllm-env)`")
     on_cpu = options.serving == "cpu"
     words = [*(ON_CPU if on_cpu else (f"serving={options.serving}", "serving.env={VLLM_SERVER_DEV_MODE: '1'}"))]
-    words.append(f"serving.args.num_gpu_blocks_override={options.blocks}")
+    words += [f"serving.args.num_gpu_blocks_override={options.blocks}", *options.serve]
     with tempfile.TemporaryDirectory(prefix="dyad-bench-") as name:
         folder = Path(name)
         say("recording what Dyad sends")
@@ -57,7 +59,9 @@ def main(arguments: Sequence[str]) -> int:
         numbers = [str(options.sessions // 2), str(options.turns), str(options.tokens)]
         run_arm(["-m", "benchmarks.vllm_template", str(template), str(port), *numbers])
         say("starting two replicas")
-        with two_replicas(python, folder, options.weights, words) as vllm:
+        said = options.turns * options.tokens
+        length = LENGTH if said <= LENGTH // 4 else LENGTH + said
+        with served(python, folder, options.weights, words, 2, length) as vllm:
             result = measure(vllm, template, folder, options)
     if options.json:
         show_json(result)
@@ -92,6 +96,7 @@ def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str,
             ("floor", "ours", "ours", "floor") if number % 2 else ("ours", "floor", "floor", "ours")
         ):
             halves[arm].append(floor() if arm == "floor" else ours(f"one-{number}-{place}", half, "affinity", urls[:1]))
+        _check_same_work([*halves["floor"], *halves["ours"]], half * options.turns)
         floors.append(_together(halves["floor"]))
         one.append(_together(halves["ours"]))
         say(f"round {number + 1}: floor {floors[-1]['tokens_per_s']:.1f}, Dyad {one[-1]['tokens_per_s']:.1f} tokens/s")
@@ -150,11 +155,27 @@ def lines_of(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def _check_same_work(arms: list[dict[str, Any]], turns: int) -> None:
+    """Refuse to compare arms that did not play every turn with the same prompts.
+
+    Raises:
+        UserError: they did not.
+    """
+    played = {arm["turns"] for arm in arms}
+    if played != {turns}:
+        raise UserError(f"dyad bench vllm: {sorted(played)} turns were played in place of {turns}; nothing is compared")
+    prompts = sorted(arm["prompt_tokens"] for arm in arms)
+    if prompts[0] < 0.99 * prompts[-1]:
+        raise UserError(
+            f"dyad bench vllm: {prompts[0]:.0f} against {prompts[-1]:.0f} prompt tokens; nothing is compared"
+        )
+
+
 def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """An arm's parts of a round as one: a machine's slow spells meet both arms where their parts stand crosswise."""
-    seconds = sum(part["wall_s"] for part in parts)
+    seconds = sum(part["requests_s"] for part in parts)
     return {
-        "tokens_per_s": sum(part["tokens_per_s"] * part["wall_s"] for part in parts) / seconds,
+        "tokens_per_s": sum(part["tokens_per_s"] * part["requests_s"] for part in parts) / seconds,
         "cpu_ms": statistics.mean(part["cpu_ms"] for part in parts),
         "hit_rate": statistics.mean(part["hit_rate"] for part in parts),
     }
@@ -169,6 +190,7 @@ def _arm(words: list[str], urls: list[str], tokens: int) -> dict[str, Any]:
     return {
         **found,
         "cpu_ms": 1000 * found["cpu_s"] / found["turns"],
-        "tokens_per_s": found["turns"] * tokens / found["wall_s"],
+        "tokens_per_s": found["turns"] * tokens / found["requests_s"],
+        "prompt_tokens": after - queries,
         "hit_rate": (found_after - hits) / max(after - queries, 1),
     }

@@ -3,9 +3,9 @@
     python -m benchmarks.vllm_ours FOLDER SESSIONS TURNS TOKENS SPREAD URL...
 
 SPREAD is `affinity` or `round_robin`, which takes no notice of what a replica's cache holds. Prints one JSON object;
-`working_set` is what a cache must hold so that no session's next request has to be computed anew, in tokens; `wall_s`
-runs from the first request to the last answer, after a short study on a mock server, so that the time to load Python
-and prompts does not count.
+`working_set` is what a cache must hold so that no session's next request has to be computed anew, in tokens;
+`requests_s` runs from the first request to the last answer, after a short study on a mock server, so that the time to
+load Python and prompts does not count.
 """
 
 import gc
@@ -30,6 +30,7 @@ def study(urls: list[str], out: Path, sessions: int, turns: int, tokens: int) ->
     return compose(
         "model=endpoint", "model.name=tiny", f"model.url=[{','.join(map(json.dumps, urls))}]",
         f"model.sampling.max_tokens={tokens}", "model.sampling.ignore_eos=true", "model.roles.system=keep",
+        "model.chat_template_kwargs={enable_thinking: false}",
         "client=[static]", "therapist=[lm_supportive]", "instruments=[]", "coders=[]",
         "personas=population", f"personas.sample={sessions}", "replicates=1",
         f"session.max_turns={turns}", "session.end_on_goodbye=false", "session.goodbye_loop=1000000",
@@ -84,7 +85,7 @@ def main(words: list[str]) -> dict[str, Any]:
         round_robin()
     run = Path(folder)
     found = play(study(urls, run, int(sessions), int(turns), int(tokens)))
-    return {**found, "wall_s": span(run), "working_set": working_set(run)}
+    return {**found, "requests_s": span(run), "working_set": working_set(run)}
 
 
 if __name__ == "__main__":

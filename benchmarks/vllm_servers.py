@@ -1,4 +1,4 @@
-"""Two replicas of real vLLM, started by `dyad serve`: for `dyad bench vllm` and for tests.
+"""Replicas of real vLLM, started by `dyad serve`: for `dyad bench vllm` and for tests.
 
 By default of the tiny model with random weights that tests/tiny_model.py makes, on vLLM's CPU build.
 """
@@ -54,13 +54,6 @@ class Vllm:
                 said = "\n".join(log.read_text(errors="replace")[-1500:] for log in logs)
                 raise UserError(f"vLLM did not come to that within {seconds:g} s: {said}")
             time.sleep(0.1)
-
-
-def two_replicas(
-    python: str, folder: Path, weights: str | None = None, words: Sequence[str] = ON_CPU
-) -> contextlib.AbstractContextManager[Vllm]:
-    """Serve a model twice; see `served`."""
-    return served(python, folder, weights, words, 2)
 
 
 @contextlib.contextmanager
