@@ -33,7 +33,7 @@ def made_up(leaves: dict[str, float], seed: int = 3) -> dict[str, pl.DataFrame]:
             place = {"course_id": course}
             rows["courses"].append(place | {
                 "therapist": therapist, "condition": therapist, "client": "x", "persona_id": f"p{persona}",
-                "replicate": 0, "cluster": f"p{persona}", "stratum": None,
+                "replicate": 0, "cluster": f"p{persona}", "stratum": None, "status": "ended",
             })  # fmt: skip
             for day, score in ((0.0, 10.0), (28.0, 10.0 + change)):
                 rows["scores"].append(place | {
@@ -48,14 +48,16 @@ def made_up(leaves: dict[str, float], seed: int = 3) -> dict[str, pl.DataFrame]:
                     came = status == "in_course"
                     asked["attendance" if came else "leaving"] = "return" if came else "stay_away"
                 for question, option in asked.items():
-                    rows["decisions"].append(
-                        place | {"week": week, "question": question, "option": option, "probability": 0.5}
-                    )
+                    chances = {"seek_contact": 0.1, "as_before": 0.9} if question == "outside" else {option: 1.0}
+                    rows["decisions"].append(place | {
+                        "week": week, "question": question, "option": option, "probability": chances[option],
+                        "probabilities": json.dumps(chances),
+                    })  # fmt: skip
     return {name: pl.DataFrame(found, infer_schema_length=None) for name, found in rows.items()}
 
 
-def results(leaves: dict[str, float]) -> dict[str, Any]:
-    tables = made_up(leaves)
+def results(leaves: dict[str, float], tables: dict[str, pl.DataFrame] | None = None) -> dict[str, Any]:
+    tables = tables or made_up(leaves)
     sessions = pl.DataFrame(schema={"course_id": pl.String, "session": pl.Int32, "day": pl.Float64})
     found = course_results(
         tables["courses"], sessions, tables["life"], tables["decisions"], tables["scores"], [], SCOPES, "therapist"
@@ -91,9 +93,53 @@ def test_who_left_is_counted_every_week() -> None:
         assert sought[group, 0]["shares"]["population"]["estimate"] == 1.0
 
 
-def test_base_rates_stand_by_persona() -> None:
-    row = next(row for row in results({"kind": 0.0})["personas"] if row["option"] == "seek_contact")
-    assert (row["taken"], row["asked"], row["probability"]) == (1, 4, 0.5)
+def test_base_rates_are_over_all_askings_whatever_was_taken() -> None:
+    rows = {(row["persona_id"], row["option"]): row for row in results({"kind": 0.0})["personas"]}
+    sought, stayed = rows["p7", "seek_contact"], rows["p7", "as_before"]
+    assert (sought["taken"], sought["asked"], stayed["taken"], stayed["asked"]) == (1, 4, 3, 4)
+    assert sought["probability"] == pytest.approx(0.1) and stayed["probability"] == pytest.approx(0.9)
+
+
+def test_an_option_that_nobody_took_has_a_row() -> None:
+    tables = made_up({"kind": 0.0})
+    tables["decisions"] = tables["decisions"].filter(pl.col("week") > 0)  # nobody sought contact later
+    rows = {row["option"]: row for row in results({}, tables)["personas"] if row["persona_id"] == "p7"}
+    assert (rows["seek_contact"]["taken"], rows["seek_contact"]["asked"]) == (0, 3)
+    assert rows["seek_contact"]["probability"] == pytest.approx(0.1)
+
+
+def test_a_course_that_failed_is_begun_and_its_values_are_missing() -> None:
+    tables = made_up({"kind": 0.0, "waitlist": 0.0})
+    ids = tables["courses"].filter(pl.col("therapist") == "kind")["course_id"].to_list()
+    early, late = ids[:5], ids[5:8]  # in the first session, and in the third week
+    failed = pl.when(pl.col("course_id").is_in(early + late)).then(pl.lit("failed")).otherwise(pl.col("status"))
+    tables["courses"] = tables["courses"].with_columns(failed.alias("status"))
+    for name, moment in (("life", pl.col("week") * 7), ("decisions", pl.col("week") * 7), ("scores", pl.col("day"))):
+        gone = pl.col("course_id").is_in(early) | (pl.col("course_id").is_in(late) & (moment >= 14))
+        tables[name] = tables[name].filter(~gone)
+    found = results({}, tables)
+    stands = {row["week"]: row for row in found["standing"] if row["group"] == "kind"}
+    assert [stands[week]["begun"] for week in range(WEEKS)] == [40] * WEEKS
+    assert [stands[week]["broken"] for week in range(WEEKS)] == [5, 5, 8, 8]
+    change = {row["who"]: row for row in found["changes"] if row["group"] == "kind"}
+    assert (change["all begun"]["courses"], change["all begun"]["missing"]) == (40, 8)
+    assert (change["survivors"]["courses"], change["survivors"]["missing"]) == (32, 0)
+    days = {row["day"]: row for row in found["scores"] if row["group"] == "kind"}
+    assert [(days[day]["courses"], days[day]["missing"], days[day]["stayed"]) for day in (0.0, 28.0)] == [
+        (40, 5, 32), (40, 8, 32),
+    ]  # fmt: skip
+
+
+def test_two_administrations_on_one_day_are_one_course() -> None:
+    tables = made_up({"kind": 0.0, "waitlist": 0.0})
+    again = tables["scores"].filter(pl.col("day") == 28).with_columns(
+        pl.lit("course_end").alias("moment"), (pl.col("score") + 1).alias("score")
+    )  # fmt: skip
+    once = results({}, tables)["changes"][0]["means"]["population"]["estimate"]
+    tables["scores"] = pl.concat([tables["scores"], again])
+    row = results({}, tables)["changes"][0]
+    assert row["courses"] == 40
+    assert row["means"]["population"]["estimate"] == pytest.approx(once + 1)  # the end of the course counts
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 Outcomes that live in turns (A, B, C, OVR) are over the live units of the sessions of a week, with the number of courses
 still running beside every point. Client decisions (outcome D) and questionnaires by date are over all courses begun: a
 client that left is counted every week and asked at the same dates. Figures of those alone who still come stand second,
-because therapists without any effect differ in them as soon as they differ in who stays. Changes are given against the
-waiting list, where the design has one.
+because therapists without any effect differ in them as soon as they differ in who stays. A course that failed, or is
+not over, counts as begun too: what it has no value for is missing, and it is counted apart. Changes are given against
+the waiting list, where the design has one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DAYS_PER_WEEK = 7
 
 WAITLIST, IN_COURSE = "waitlist", "in_course"
+ENDED, UNFINISHED = "ended", "unfinished"
 
 DECISIONS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "returned_outside_schedule": (("between", "outside"), ("extra_session",)),
@@ -60,14 +62,19 @@ def course_results(
 
     if not len(life):
         return None
-    begun = courses.filter(pl.col("course_id").is_in(life["course_id"].unique().implode()))
-    begun = begun.select("course_id", "cluster", "persona_id", by)
+    lived = pl.concat([each.select(pl.col("course_id").cast(pl.String)) for each in (life, sessions, scores)]).unique()
+    begun = courses.filter(
+        (pl.col("status").cast(pl.String) != UNFINISHED)
+        | pl.col("course_id").cast(pl.String).is_in(lived["course_id"].implode())
+    ).select("course_id", "cluster", "persona_id", by, (pl.col("status").cast(pl.String) == ENDED).alias("ended"))
     weekly = life.sort("course_id", "day").group_by("course_id", "week", maintain_order=True).last()
     weekly = weekly.join(begun, on="course_id")
     weeks = int(weekly["week"].max()) + 1  # type: ignore[arg-type]
-    waiting = weekly.filter(pl.col("status") == WAITLIST)[by].unique().to_list()
-    waitlist = str(waiting[0]) if waiting else None
-    standing = _standing(weekly, decisions.join(begun, on="course_id"), by)
+    waiting = sorted(map(str, weekly.filter(pl.col("status") == WAITLIST)[by].unique().to_list()))
+    waitlist = (
+        waiting[0] if len(waiting) == 1 else None
+    )  # by condition there is one per client: none to compare all with
+    standing = _standing(begun, weekly, decisions.join(begun, on="course_id"), by, weeks)
     running = {(row["group"], row["week"]): row for row in standing}
     outcomes = [row for result in results for row in _outcomes(result, sessions, scopes, by, running)]
     seen = weekly.filter(pl.col("status") != WAITLIST)["course_id"].unique()
@@ -81,16 +88,23 @@ def course_results(
     }  # fmt: skip
 
 
-def _standing(weekly: "pl.DataFrame", decided: "pl.DataFrame", by: str) -> list[dict[str, Any]]:
-    """Per group and week: courses begun, still coming, gone, waiting, and come back in that week."""
+def _standing(
+    begun: "pl.DataFrame", weekly: "pl.DataFrame", decided: "pl.DataFrame", by: str, weeks: int
+) -> list[dict[str, Any]]:
+    """Per group and week: courses begun, still coming, gone, waiting, come back in that week, and `broken`: failed or
+    not over before it."""
     import polars as pl
 
     back = decided.filter(pl.col("option") == "come_back").group_by(by, "week").len("came_back")
+    states = ((pl.col("status") == name).sum().cast(pl.Int64).alias(name) for name in (IN_COURSE, LEFT, WAITLIST))
+    counts = weekly.group_by(by, "week").agg(*states)
+    week = weekly["week"].dtype
     rows = (
-        weekly.group_by(by, "week").agg(
-            pl.len().alias("begun"), *((pl.col("status") == name).sum().alias(name) for name in (IN_COURSE, LEFT))
-        )
-        .join(back, on=[by, "week"], how="left").with_columns(pl.col("came_back").fill_null(0))
+        begun.group_by(by).agg(pl.len().cast(pl.Int64).alias("begun"))
+        .join(pl.DataFrame({"week": range(weeks)}, schema={"week": week}), how="cross")
+        .join(counts, on=[by, "week"], how="left").join(back, on=[by, "week"], how="left")
+        .with_columns(pl.col(IN_COURSE, LEFT, WAITLIST, "came_back").fill_null(0))
+        .with_columns((pl.col("begun") - pl.col(IN_COURSE) - pl.col(LEFT) - pl.col(WAITLIST)).alias("broken"))
         .sort(by, "week").rename({by: "group"})
     )  # fmt: skip
     return [dict(row) for row in rows.iter_rows(named=True)]
@@ -207,15 +221,29 @@ def _decision_contrasts(
 
 
 def _base_rates(decisions: "pl.DataFrame", begun: "pl.DataFrame", by: str) -> list[dict[str, Any]]:
-    """How often each option was taken, and its mean probability when it was asked for, by persona and group."""
+    """How often each option was taken of the times it was offered, never included, and its mean probability over all of
+    these, whatever was taken; by persona and group."""
     import polars as pl
 
-    asked = decisions.join(begun, on="course_id")
-    if not len(asked):
+    decided = decisions.join(begun, on="course_id").with_columns(pl.col("question", "option").cast(pl.String))
+    frames = []
+    for (question,), asked in sorted(decided.partition_by("question", as_dict=True).items()):
+        keys = asked["probabilities"].str.extract_all(r'"[^"]+":').explode().drop_nulls().str.strip_chars('":')
+        for option in sorted({*keys.unique(), *asked["option"].unique()}):
+            chance = pl.col("probabilities").str.json_path_match(f"$.{option}").cast(pl.Float64)
+            offered = chance.is_not_null() | pl.col("probabilities").is_null()
+            frames.append(
+                asked.group_by("persona_id", by)
+                .agg(
+                    (pl.col("option") == option).sum().cast(pl.Int64).alias("taken"),
+                    chance.mean().alias("probability"),
+                    offered.sum().cast(pl.Int64).alias("asked"),
+                )
+                .filter(pl.col("asked") > 0)
+                .select("persona_id", pl.col(by).alias("group"), pl.lit(question).alias("question"),
+                        pl.lit(option).alias("option"), "taken", "probability", "asked")
+            )  # fmt: skip
+    if not frames:
         return []
-    totals = asked.group_by("persona_id", by, "question").len("asked")
-    taken = asked.group_by("persona_id", by, "question", "option").agg(
-        pl.len().alias("taken"), pl.col("probability").mean()
-    )
-    rows = taken.join(totals, on=["persona_id", by, "question"]).sort("persona_id", by, "question", "option")
-    return [dict(row) for row in rows.rename({by: "group"}).iter_rows(named=True)]
+    rows = pl.concat(frames).with_columns(pl.col("persona_id", "group").cast(pl.String))
+    return [dict(row) for row in rows.sort("persona_id", "group", "question", "option").iter_rows(named=True)]

@@ -1,5 +1,9 @@
 """Questionnaires over the days of a course: all who began it, come or not; survivors second; changes against a waiting
-list."""
+list.
+
+Whoever began and has no value on a day is missing on it, for whatever reason: a course that failed does not vanish from
+the figures of those that went on. Survivors are courses that are over and were not left before.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,11 +24,20 @@ def over_time(
     import polars as pl
 
     last = weekly.sort("course_id", "week").group_by("course_id", maintain_order=True).last()
-    stays = last.select("course_id", (pl.col("status") != LEFT).alias("stays"))
+    stays = last.select("course_id", (pl.col("status") != LEFT).alias("came"))
+    began = begun.join(stays, on="course_id", how="left").with_columns(
+        (pl.col("ended") & pl.col("came").fill_null(False)).alias("stays")
+    )
     dated = scores.filter(
         pl.col("moment").is_in(["course_start", "course_end"]) | pl.col("moment").str.starts_with("day ")
     )
-    dated = dated.join(begun, on="course_id").join(stays, on="course_id")
+    scheduled = pl.col("moment").cast(pl.String).str.starts_with("day ")
+    dated = (
+        dated.with_columns(scheduled.alias("scheduled"))
+        .sort("scheduled", maintain_order=True)  # of two on one day that of the course's end counts
+        .unique(["course_id", "instrument", "scale", "respondent", "day"], keep="first", maintain_order=True)
+        .join(began, on="course_id", maintain_order="left")
+    )
     means: list[dict[str, Any]] = []
     changes: list[dict[str, Any]] = []
     scales = dated.partition_by(["instrument", "scale", "respondent"], as_dict=True, maintain_order=True)
@@ -32,13 +45,16 @@ def over_time(
         if part["day"].n_unique() < 2:
             continue
         named = {"instrument": instrument, "scale": scale, "respondent": respondent}
-        means += [named | row for row in _means(part, scopes, by, str(instrument), str(scale))]
-        changes += [named | row for row in _changes(part, scopes, by, waitlist)]
+        asked = began.filter(pl.col(by).is_in(part[by].unique().implode()))
+        means += [named | row for row in _means(part, asked, scopes, by, str(instrument), str(scale))]
+        changes += [named | row for row in _changes(part, asked, scopes, by, waitlist)]
     return {"scores": means, "changes": changes}
 
 
-def _means(part: "pl.DataFrame", scopes: Sequence[Scope], by: str, instrument: str, scale: str) -> list[dict[str, Any]]:
-    """Per group and day the mean of all courses begun and, second, of those who did not leave until the end."""
+def _means(
+    part: "pl.DataFrame", asked: "pl.DataFrame", scopes: Sequence[Scope], by: str, instrument: str, scale: str
+) -> list[dict[str, Any]]:
+    """Per group and day the mean of all begun (`asked`) and, second, of those who did not leave until the end."""
     import numpy as np
     import polars as pl
 
@@ -58,17 +74,20 @@ def _means(part: "pl.DataFrame", scopes: Sequence[Scope], by: str, instrument: s
         }
 
     days = part["day"].unique().sort().to_list()
+    begun = dict(asked.group_by(by).len().iter_rows())
     return [
         {
             "group": group, "day": day, "place": days.index(day), "places": len(days), "means": of(own),
-            "survivors": of(own.filter(pl.col("stays"))), "courses": len(own), "stayed": int(own["stays"].sum()),
-            "missing": own["score"].null_count(),
+            "survivors": of(own.filter(pl.col("stays"))), "courses": begun[group], "stayed": int(own["stays"].sum()),
+            "missing": begun[group] - int(own["score"].count()),
         }
         for (group, day), own in sorted(part.partition_by([by, "day"], as_dict=True).items(), key=lambda e: str(e[0]))
     ]  # fmt: skip
 
 
-def _changes(part: "pl.DataFrame", scopes: Sequence[Scope], by: str, waitlist: str | None) -> list[dict[str, Any]]:
+def _changes(
+    part: "pl.DataFrame", asked: "pl.DataFrame", scopes: Sequence[Scope], by: str, waitlist: str | None
+) -> list[dict[str, Any]]:
     """Last minus first date per course: every group against the waiting list, all begun first, survivors second."""
     import numpy as np
     import polars as pl
@@ -77,10 +96,10 @@ def _changes(part: "pl.DataFrame", scopes: Sequence[Scope], by: str, waitlist: s
     from simulator.statistics.means import mean_over_clusters
 
     ends = (part["day"].min(), part["day"].max())
-    first, last = (part.filter(pl.col("day") == day) for day in ends)
-    change = first.select("course_id", "cluster", by, "stays", pl.col("score").alias("before")).join(
-        last.select("course_id", pl.col("score").alias("after")), on="course_id"
-    )
+    change = asked.select("course_id", "cluster", by, "stays")
+    for name, day in zip(("before", "after"), ends, strict=True):
+        scored = part.filter(pl.col("day") == day).select("course_id", pl.col("score").alias(name))
+        change = change.join(scored, on="course_id", how="left", maintain_order="left")
     change = change.with_columns((pl.col("after") - pl.col("before")).alias("change"))
     rows: list[dict[str, Any]] = []
     for who, frame in (("all begun", change), ("survivors", change.filter(pl.col("stays")))):

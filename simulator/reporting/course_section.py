@@ -11,6 +11,8 @@ from simulator.reporting.rows import Summary, View, clusters, grouped, main
 from simulator.reporting.wording import GROUP_COLOURS, nice
 
 Rows = Sequence[Mapping[str, Any]]
+MOST_ROWS = 2000
+"""Of the table of decisions by persona."""
 
 
 def courses(summary: Summary) -> View | None:
@@ -41,16 +43,20 @@ def courses(summary: Summary) -> View | None:
 def _running(standing: Rows, groups: Sequence[str], weeks: int) -> Table:
     """Courses still running, week by week: what stands under every point of the charts."""
     table = Table(
-        "Courses still running, by week", ["", *(str(week + 1) for week in range(weeks)), "begun", "came back"]
+        "Courses still running, by week",
+        ["", *(str(week + 1) for week in range(weeks)), "begun", "failed or not over", "came back"],
     )
     by_group = grouped(standing, "group")
     for group in groups:
         own = by_group.get(group, [])
         if not own:
             continue
-        counts = {row["week"]: "waiting" if row["in_course"] + row["left"] == 0 else row["in_course"] for row in own}
+        counts = {row["week"]: "waiting" if row["waitlist"] else row["in_course"] for row in own}
+        broken = max(row["broken"] for row in own)
         back = sum(row["came_back"] for row in own)
-        table.rows.append(plain_row([nice(group), *(counts.get(w) for w in range(weeks)), own[0]["begun"], back]))
+        table.rows.append(
+            plain_row([nice(group), *(counts.get(w) for w in range(weeks)), own[0]["begun"], broken, back])
+        )
     return table
 
 
@@ -186,7 +192,9 @@ def _persona_table(rows: Rows) -> Table:
     table = Table(
         "Decisions by persona", ["persona", "group", "question", "option", "taken", "asked", "mean probability"]
     )
-    for row in rows:
+    if len(rows) > MOST_ROWS:
+        table.title += f": {MOST_ROWS:,} of {len(rows):,} rows, all of them in report.json"
+    for row in rows[:MOST_ROWS]:
         chance = "–" if row["probability"] is None else number(row["probability"], 3)
         cells = [row["persona_id"], nice(row["group"]), nice(row["question"]), nice(row["option"])]
         table.rows.append([*map(str, cells), f"{row['taken']:,}", f"{row['asked']:,}", chance])
