@@ -96,7 +96,8 @@ def run(job, folder, folds_count):
         with threadpool_limits(1):
             return floor(examples, *split(examples, folds, fold), FLOOR_STRENGTH[name])
     recipe = recipe_for(examples)
-    return judge_fold(examples, type(recipe)(**{**_fields(recipe), "without": list(without)}), fold, folds)
+    left_out = [*recipe.without, *without]
+    return judge_fold(examples, type(recipe)(**{**_fields(recipe), "without": left_out}), fold, folds)
 
 
 def _fields(recipe):
@@ -169,19 +170,21 @@ def interval(judged, groups, cluster):
 
 def ablation(options, folder):
     """What each feature group buys: the macro-F1 that is lost without it."""
-    kinds = [("ours", ()), *(("ours", (part,)) for part in PARTS)]
-    pooled = judge(kinds, folder, options.seeds, options.folds, options.jobs)
     report = {}
     for name in FILES:
+        recipe = recipe_for(data(name, folder))
+        parts = [part for part in PARTS if recipe.has(part)]
+        kinds = [("ours", ()), *(("ours", (part,)) for part in parts)]
+        pooled = judge(kinds, folder, options.seeds, options.folds, options.jobs, (name,))
         for task in data(name, folder).tasks:
 
-            def mean(without, name=name, task=task):
+            def mean(without, name=name, task=task, pooled=pooled):
                 return float(np.mean([
                     macro_f1(pooled["ours", without, name, seed][task.name]) for seed in range(options.seeds)
                 ]))  # fmt: skip
 
             whole = mean(())
-            report[task.name] = {"ours": whole, "bought_by": {part: whole - mean((part,)) for part in PARTS}}
+            report[task.name] = {"ours": whole, "bought_by": {part: whole - mean((part,)) for part in parts}}
     return report
 
 
@@ -284,7 +287,8 @@ def main(arguments):
         show(f"{'':<12}" + "".join(f"{name:>11}" for name in report))
         show(f"{'ours':<12}" + "".join(f"{entry['ours']:>11.3f}" for entry in report.values()))
         for part in PARTS:
-            show(f"{part:<12}" + "".join(f"{entry['bought_by'][part]:>+11.3f}" for entry in report.values()))
+            bought = (entry["bought_by"].get(part) for entry in report.values())
+            show(f"{part:<12}" + "".join(f"{'–':>11}" if one is None else f"{one:>+11.3f}" for one in bought))
         return 0
     pooled = judge([("floor", ()), ("ours", ())], folder, options.seeds, options.folds, options.jobs)
     report = table(pooled, folder, options.seeds)

@@ -23,7 +23,6 @@ Part = Literal[
     "odds",
     "sentences",
     "neighbours",
-    "session",
 ]
 PARTS: dict[Part, str] = {
     "letters": "stretches of 2 to 5 letters beside words and word pairs",
@@ -35,7 +34,6 @@ PARTS: dict[Part, str] = {
     "odds": "logistic scores of features weighed by how they speak for each value",
     "sentences": "scores of single sentences, learnt from the stretches that people named as evidence",
     "neighbours": "scores of the turns around, and of the other codes of the turn",
-    "session": "mean scores over the session",
 }
 """What can be left out of a recipe, for an ablation."""
 
@@ -81,10 +79,11 @@ DIALOGUE = Recipe(
     context=[(-2, 0.1), (-1, 0.3), (1, 0.3), (2, 0.1)],
     weights={"surface": 0.2, "position": 0.2, "said_back": 0.5, "rules": 0.35, "meaning": 1.0, "meaning_before": 0.3},
     penalty=5.0,
-    neighbours=4,
+    neighbours=2,
     summary=[],
     strength=100.0,
     dimensions=50,
+    without=["letters"],
     only={name: ["client"] for name in ("position", "meaning", "meaning_before", "odds")},
 )
 """For sessions of many turns."""

@@ -7,7 +7,7 @@ session. The neighbours' scores are predictions, never people's codes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,24 +107,9 @@ def joint_inputs(recipe: Recipe, tasks: Sequence[Task], task: Task, features: Fe
         parts += others
         around = range(-recipe.neighbours, recipe.neighbours + 1)
         parts += [rows_at(soft, turns.beside(steps)[rows]) for steps in around if steps]
-    if recipe.has("session") and recipe.neighbours:
-        parts.append(_session_means(tasks, turns, scores.soft)[rows])
     if recipe.has("measures"):
         parts += [_summary(name, features)[rows][:, None] for name in recipe.summary]
     return np.hstack(parts).astype(np.float32)
-
-
-def _session_means(tasks: Sequence[Task], turns: Turns, soft: Mapping[str, Floats]) -> Floats:
-    """Mean probabilities over the turns of the session, per task, at every turn."""
-    sessions = int(turns.session[-1]) + 1 if len(turns) else 0
-    parts = []
-    for task in tasks:
-        of_role = np.bincount(turns.session, turns.role == task.role, minlength=sessions)
-        sums = np.stack(
-            [np.bincount(turns.session, column, minlength=sessions) for column in soft[task.name].T], axis=1
-        )  # fmt: skip
-        parts.append((sums / np.maximum(of_role, 1)[:, None])[turns.session])
-    return np.hstack(parts)
 
 
 def _summary(name: str, features: Features) -> Floats:
