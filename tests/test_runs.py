@@ -14,7 +14,7 @@ import pytest
 from simulator.errors import DamageError, UserError
 from simulator.studies.composing import compose
 from simulator.studies.plan import make_plan
-from simulator.studies.running import run_study
+from simulator.studies.running import open_or_create, run_study, shards_for
 from tests.studies_for_tests import parquet_bytes, small
 
 ROOT = Path(__file__).parent.parent
@@ -152,6 +152,27 @@ def test_other_code_needs_a_word_of_consent(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="accept_code_change=true"):
         run_study(small(tmp_path / "old", "personas.limit=1"))
     assert run_study(small(tmp_path / "old", "personas.limit=1", "accept_code_change=true")).tally.skipped == 4
+    more = ("personas.limit=1", "replicates=3", "extend=true")
+    with pytest.raises(UserError, match=r"0ld there.*accept_code_change=true"):
+        run_study(small(tmp_path / "old", *more))
+    assert json.loads((tmp_path / "old/run.json").read_text())["code_version"] == "0ld"
+    assert run_study(small(tmp_path / "old", *more, "accept_code_change=true")).tally.skipped == 4
+    extended = json.loads((tmp_path / "old/run.json").read_text())
+    assert extended["extended_from"] == [{"identity": meta["identity"], "code_version": "0ld"}]
+    assert extended["code_version"] == meta["code_version"]
+
+
+def test_long_courses_have_more_shards_and_a_run_keeps_those_that_it_has(tmp_path: Path) -> None:
+    assert [shards_for(courses) for courses in (1, 4096, 4097, 10**9)] == [8, 8, 16, 4096]
+    assert (shards_for(4096, 12), shards_for(4096, 12 * 60)) == (8, 128)
+    long = ("personas.limit=1", "personas=population", "personas.sample=200", "personas.limit=null", "therapist=[cbt]")
+    course = ("session=course", "session.course.sessions=12")
+    designs = {"one": (), "long": course, "short": (*course, "session.max_turns=6")}
+    plans = {name: make_plan(small(tmp_path / name, *long, *more)) for name, more in designs.items()}
+    shards = {name: open_or_create(plan).meta["shards"] for name, plan in plans.items()}
+    assert shards == {"one": 8, "long": 16, "short": 8}
+    run_study(small(tmp_path / "kept", "personas.limit=1", "shards=2"))
+    assert run_study(small(tmp_path / "kept", "personas.limit=1")).run.meta["shards"] == 2
 
 
 def test_a_damaged_journal_is_refused_until_it_is_repaired(tmp_path: Path, reference: Path) -> None:

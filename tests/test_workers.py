@@ -106,3 +106,12 @@ def test_a_signal_before_a_worker_listens_or_after_it_ends_it_not_between_two_wr
     tally = run_study(study(out, "Slow", *LONG)).tally
     assert tally.stopped_by == "SIGTERM was received"
     assert not list((out / "journal").glob("*.lease"))
+
+
+def test_what_a_user_can_mend_is_told_from_a_second_process_too() -> None:
+    def task(number: int) -> None:
+        if number == 1:
+            raise DamageError("a file is damaged")
+
+    with pytest.raises(DamageError, match="a file is damaged"):
+        workers.in_processes(task, 2, 2)

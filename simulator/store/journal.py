@@ -118,6 +118,10 @@ class Syncer:
         self._writers.clear()
 
 
+class WrittenError(UserError):
+    """A journal file that shall be made is there already."""
+
+
 class JournalError(OSError):
     """The journal itself cannot be written, whatever an agent may have met besides."""
 
@@ -126,14 +130,15 @@ class JournalWriter:
     """Appends records to one new file.
 
     Raises:
-        UserError: the file exists already (another writer), or the folder cannot be written.
+        WrittenError: the file exists already (another writer).
+        UserError: the folder cannot be written.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except FileExistsError:
-            raise UserError(f"another process writes {path}; let it finish, or stop it first") from None
+            raise WrittenError(f"another process writes {path}; let it finish, or stop it first") from None
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}; choose another out=DIR") from None
         self.path = path

@@ -5,9 +5,13 @@ time; on the same host it ends at once with its process. A live lease refuses a 
 moment, in which a process that was just killed gets to die); a dead or lapsed one is taken over without waiting for a
 human, and a holder that comes back (from SIGSTOP, from a lost network) learns at its next touch that the shard is no
 longer its own. What it wrote in between is set aside by the reader.
+
+Whether a process runs cannot be seen from one container into another, and two containers may have one host name: there
+a lease ends by lapsing alone.
 """
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -30,6 +34,18 @@ def _boot() -> str:
         return ""
 
 
+_HOSTS_OWN = "pid:[4026531836]"
+"""The kernel's name for the process numbers of the host itself, outside all containers."""
+
+
+def _namespace() -> str:
+    """Within which set of processes this one's number stands; a container has its own."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return _HOSTS_OWN
+
+
 def _started(process: int) -> str | None:
     """The process's start time in the kernel's ticks, or None where it does not run (or cannot be seen)."""
     try:
@@ -42,10 +58,10 @@ def _started(process: int) -> str | None:
 
 def _process_ended(content: dict[str, object]) -> bool:
     """Whether the holder is known to have ended: it was on this host, and is not running any more."""
-    if content.get("host") != socket.gethostname():
+    if content.get("host") != socket.gethostname() or content.get("namespace", _HOSTS_OWN) != _namespace():
         return False
     if content.get("boot") != _boot():
-        return True
+        return _namespace() == _HOSTS_OWN  # containers on two machines may have one name
     process = content.get("process")
     if not isinstance(process, int):
         return True
@@ -117,6 +133,7 @@ class Lease:
             "host": socket.gethostname(),
             "boot": _boot(),
             "process": os.getpid(),
+            "namespace": _namespace(),
             "started": _started(os.getpid()),
         }
         staged = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}")
@@ -158,19 +175,25 @@ class Lease:
 
     def touch(self) -> bool:
         """Show that the holder lives, at least every `lapse / 4` seconds; False where another one has taken over."""
-        if not self._is_mine():
+        if not self.is_held():
             return False
         with contextlib.suppress(FileNotFoundError):
             os.utime(self.path)
         return True
 
-    def _is_mine(self) -> bool:
+    def is_held(self) -> bool:
+        """Whether it is still ours; asked by opening the file, which NFS does not answer from memory."""
         try:
-            return self.path.stat().st_ino == self._inode
+            with self.path.open("rb") as file:
+                return os.fstat(file.fileno()).st_ino == self._inode
         except FileNotFoundError:
             return False
+        except OSError as error:
+            if error.errno == errno.ESTALE:
+                return False
+            raise
 
     def release(self) -> None:
         """Give the shard back, if it is still ours."""
-        if self._is_mine():
+        if self.is_held():
             self.path.unlink(missing_ok=True)

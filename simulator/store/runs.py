@@ -79,8 +79,9 @@ def create_run(path: Path, meta: dict[str, Any]) -> RunFolder:
 
 
 def extend_run(run: RunFolder, meta: dict[str, Any]) -> RunFolder:
-    """Give a run a larger design; what it was before stands in `extended_from`."""
-    earlier = [*run.meta.get("extended_from", []), run.identity]
+    """Give a run a larger design; what it was before (identity and version of the code) stands in `extended_from`."""
+    before = {"identity": run.identity, "code_version": run.meta.get("code_version")}
+    earlier = [*run.meta.get("extended_from", []), before]
     content = {"format": FORMAT_VERSION, **meta, "extended_from": earlier}
     write_atomically(run.path / RUN_FILE, json.dumps(content, indent=1, sort_keys=True).encode())
     return RunFolder(run.path, content)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyarrow import parquet
 
 from simulator.errors import UserError
 from simulator.instruments.loading import load_instrument
@@ -40,6 +41,8 @@ class Compaction:
 
     parts: int
     written: int
+    unfinished: int
+    """Courses of the dataset that have neither ended nor failed."""
 
 
 def instruments_of(config: StudyConfig) -> dict[str, Instrument]:
@@ -75,7 +78,11 @@ def compact_run(run: RunFolder, index: PlanIndex, origin: str, workers: int, wai
 
     def compact(place: int) -> None:
         unit = stale[place]
-        lease.touch()
+        if not lease.touch():
+            raise UserError(
+                f"another process has taken over the dataset of {run.path}, as this one did not go on for long; "
+                "run the same command again"
+            )
         stamp, files = part(unit)  # before reading: what is added meanwhile is for the next time
         compact_unit(run, plan.size, shards, rows, instruments, unit)
         mark_current(run, unit, stamp, files)
@@ -93,7 +100,13 @@ def compact_run(run: RunFolder, index: PlanIndex, origin: str, workers: int, wai
             lease.release()
     except OSError as error:
         raise unwritable(run, error) from None
-    return Compaction(units, len(stale))
+    return Compaction(units, len(stale), _unfinished(run))
+
+
+def _unfinished(run: RunFolder) -> int:
+    files = sorted((run.dataset / "courses").glob("part-*.parquet"))
+    statuses = (parquet.read_table(file, columns=["status"])["status"].to_pylist() for file in files)
+    return sum(parts.count("unfinished") for parts in statuses)
 
 
 def _lease(run: RunFolder, seconds: float) -> Lease:

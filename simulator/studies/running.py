@@ -28,8 +28,12 @@ from simulator.studies.plan import Plan, make_plan
 from simulator.studies.scheduler import Tally
 from simulator.studies.workers import run_in_workers, workers_for
 
-COURSES_PER_SHARD = 512
-FEWEST_SHARDS = 8
+TURNS_PER_SESSION = 60
+"""Of a session that ends by itself, generously."""
+TURNS_PER_SHARD = 512 * TURNS_PER_SESSION
+"""A shard is what a resume or a compaction holds in memory at once: so many turns with all that belongs to them take
+some 80 MiB."""
+FEWEST_SHARDS, MOST_SHARDS = 8, 4096
 RECORDED = f"{RecordedSpeaker.__module__}.{RecordedSpeaker.__qualname__}"
 
 
@@ -51,12 +55,23 @@ class RunResult:
         return self.tally.stopped_by is None and self.part_courses is None
 
 
-def shards_for(courses: int) -> int:
-    """Number of shards (a power of two) of a run with so many courses, unless the configuration says otherwise."""
+def shards_for(courses: int, turns: int = TURNS_PER_SESSION) -> int:
+    """Number of shards (a power of two) of a run, unless the configuration says otherwise.
+
+    Args:
+        courses: how many it has.
+        turns: of a course, all sessions together; a shard has 512 courses at most, however short they are.
+    """
     shards = FEWEST_SHARDS
-    while shards * COURSES_PER_SHARD < courses:
+    while shards * TURNS_PER_SHARD < courses * max(turns, TURNS_PER_SESSION):
         shards *= 2
-    return min(shards, 4096)
+    return min(shards, MOST_SHARDS)
+
+
+def _shards_of(plan: Plan) -> int:
+    session = plan.config.session
+    length = min(session.max_turns, TURNS_PER_SESSION) if session.end_on_goodbye else session.max_turns
+    return max(_enough(plan.config.part), shards_for(plan.size, session.course.sessions * length))
 
 
 def _enough(part: Part | None) -> int:
@@ -86,18 +101,22 @@ def open_or_create(plan: Plan) -> RunFolder:
     run = open_run(path)
     if run.meta.get("kind") != "run":
         raise UserError(f"{run.path} holds an import, no run; name another folder as out=")
+    _check_code(run, config.accept_code_change)
     if run.identity != identity:
         what = difference(run.meta.get("components", {}), components)
         if not config.extend:
             raise UserError(f"{run.path} holds another run ({what}); nothing was changed; name another folder as out=")
         _check_extends(run, plan, what)
         return extend_run(run, _meta(plan, components, identity) | {"shards": run.meta["shards"]})
-    if run.meta.get("code_version") != code_version() and not config.accept_code_change:
+    return run
+
+
+def _check_code(run: RunFolder, accepted: bool) -> None:
+    if run.meta.get("code_version") != code_version() and not accepted:
         raise UserError(
             f"{run.path} was begun by another version of Dyad's code ({run.meta.get('code_version')} there, "
             f"{code_version()} here); accept_code_change=true continues it all the same"
         )
-    return run
 
 
 def _check_extends(run: RunFolder, plan: Plan, what: str) -> None:
@@ -124,7 +143,7 @@ def _meta(plan: Plan, components: dict[str, Any], identity: str) -> dict[str, An
         "code_version": code_version(),
         "created_by": f"dyad {simulator.__version__}",
         "origin": origin_of(config),
-        "shards": config.shards if isinstance(config.shards, int) else max(_enough(config.part), shards_for(plan.size)),
+        "shards": config.shards if isinstance(config.shards, int) else _shards_of(plan),
         "design": {
             "personas": len(plan.personas),
             "population": config.personas.population,
@@ -186,7 +205,9 @@ def run_study(
     if among and config.part is not None:
         return RunResult(run, plan, tally, notes, index.count(among.start, among.stop, shards))
     if tally.stopped_by is None:
-        compact_run(run, index, origin_of(config), workers)
+        unfinished = compact_run(run, index, origin_of(config), workers).unfinished
+        if unfinished:
+            tally.stopped_by = f"{unfinished} courses have not ended: another process wrote them at the same time"
     return RunResult(run, plan, tally, notes)
 
 

@@ -1,8 +1,12 @@
 """The shards that one process writes: leased, read when their turn comes, and one new file each.
 
+Who has lost a lease in the meantime neither reads the shard nor makes a file of it: the file with the latest number
+counts, so it must be that of the present holder.
+
 Histories are read shard by shard and forgotten course by course, so memory does not grow with the run.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -15,7 +19,7 @@ from simulator.records.history import History
 from simulator.records.journal_records import JOURNAL_FORMAT, CourseRecord, Header
 from simulator.sessions.course import CourseSpec
 from simulator.store.histories import read_shard
-from simulator.store.journal import SYNC_POLICIES, JournalWriter, Syncer, cut_tail
+from simulator.store.journal import SYNC_POLICIES, JournalError, JournalWriter, Syncer, WrittenError, cut_tail
 from simulator.store.leases import LAPSE_SECONDS, Lease
 from simulator.store.runs import RunFolder
 from simulator.studies.identity import code_version
@@ -35,6 +39,10 @@ def unwritable(run: RunFolder, error: OSError) -> UserError:
         f"cannot write {run.path}: {error.strerror}; nothing was lost; make room or access, then run the same "
         "command again"
     )
+
+
+def _taken_over(shard: int) -> str:
+    return f"another process has taken over shard {shard}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class ShardWriter:
     """Wait for a lease until it would lapse, instead of refusing at once: a job that takes up a lost one's shards."""
     notes: list[str] = field(default_factory=list)
     """One line for each torn tail that was cut, and for records that were set aside."""
-    _leases: list[Lease] = field(default_factory=list)
+    _leases: dict[int, Lease] = field(default_factory=dict)
     _syncer: Syncer = field(init=False)
 
     def __enter__(self) -> "ShardWriter":
@@ -85,7 +93,7 @@ class ShardWriter:
         self._syncer = Syncer(self.sync_seconds, self._touch, self._trouble, beat)
         try:
             for shard in self.mine:
-                self._leases.append(self._lease(shard))
+                self._leases[shard] = self._lease(shard)
         except BaseException:
             self.__exit__()
             raise
@@ -104,7 +112,7 @@ class ShardWriter:
 
     def __exit__(self, *exception: object) -> None:
         self._syncer.close()
-        for lease in self._leases:
+        for lease in self._leases.values():
             lease.release()
         self._leases.clear()
 
@@ -112,18 +120,27 @@ class ShardWriter:
         self.lost(f"the journal cannot be brought to the device ({error.strerror})")
 
     def _touch(self) -> None:
-        for lease in self._leases:
+        for shard, lease in self._leases.items():
             if not lease.touch():
-                self.lost(f"another process has taken over shard {lease.path.stem}")
+                self.lost(_taken_over(shard))
+
+    def _holds(self, shard: int) -> bool:
+        """Whether the shard is still this process's; where it is not, the run hears of it."""
+        held = self._leases[shard].is_held()
+        if not held:
+            self.lost(_taken_over(shard))
+        return held
 
     def work(self) -> Iterator[Work]:
-        """The courses of all shards in order, each with what the journal holds of it.
+        """The courses of all shards in order, each with what the journal holds of it; none more once a shard is lost.
 
         Raises:
             DamageError: a journal file is damaged.
             UserError: a torn tail cannot be cut, because the folder cannot be written.
         """
         for shard in self.mine:
+            if not self._holds(shard):
+                return
             reading = read_shard(self.run.journal, shard)
             for file in reading.torn:
                 try:
@@ -142,13 +159,25 @@ class ShardWriter:
                 yield Work(spec, reading.histories.pop(spec.course, None), file_of_shard.append)
 
     def open_file(self, shard: int, attempt: int) -> JournalWriter:
-        """A new file for one shard, synced with the others."""
-        header = Header(
-            JOURNAL_FORMAT, self.run.identity, code_version(), shard, attempt, socket.gethostname(), os.getpid()
-        )
-        writer = JournalWriter(self.run.journal / f"{shard:04d}.{attempt}.jsonl", header)
-        self._syncer.watch(writer)
-        return writer
+        """A new file for one shard, synced with the others; with a later number where a writer that has lost the shard
+        was quicker to take this one.
+
+        Raises:
+            JournalError: another process has taken the shard over.
+            UserError: the folder cannot be written.
+        """
+        while self._holds(shard):
+            header = Header(
+                JOURNAL_FORMAT, self.run.identity, code_version(), shard, attempt, socket.gethostname(), os.getpid()
+            )
+            try:
+                writer = JournalWriter(self.run.journal / f"{shard:04d}.{attempt}.jsonl", header)
+            except WrittenError:
+                attempt += 1
+                continue
+            self._syncer.watch(writer)
+            return writer
+        raise JournalError(errno.ESTALE, _taken_over(shard))
 
 
 class _LazyFile:

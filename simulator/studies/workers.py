@@ -316,6 +316,7 @@ def in_processes(task: Callable[[int], None], count: int, workers: int) -> None:
 
     Raises:
         OSError: what a task could not write.
+        UserError: what a task raised.
         RuntimeError: a process did not finish its part.
     """
     workers = min(workers, count)
@@ -338,6 +339,8 @@ def in_processes(task: Callable[[int], None], count: int, workers: int) -> None:
             part(worker)
         except OSError as error:
             pipe.send(OSError(error.errno, error.strerror))
+        except UserError as error:
+            pipe.send(error)
 
     team = []
     try:
