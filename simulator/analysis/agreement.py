@@ -157,7 +157,8 @@ def agreement(
         seed: of the bootstrap.
 
     Raises:
-        UserError: no such coder, several versions of it, no reference, or codings of other texts than these.
+        UserError: no such coder, several versions of it, no reference, codings of other texts than these or of parts
+            of turns where the reference judged whole ones.
     """
     import polars as pl
 
@@ -179,6 +180,11 @@ def agreement(
         meant, keys = _planted(turns), [name for name in _UNIT if name != "start"]
         if meant.is_empty():
             raise UserError("no turn carries planted codes; only scripted agents plant them")
+    if _parts_turns(coded) and not _parts_turns(meant):
+        raise UserError(
+            f"'{coder}' judged parts of turns and the reference '{reference}' whole ones: the texts differ, so there "
+            f"is no agreement to state; give the coder units=turn"
+        )
     both = coded.select(*_UNIT, pl.col("value").alias("coded")).join(
         meant, on=keys, how="full", coalesce=True, nulls_equal=True
     )
@@ -226,7 +232,7 @@ def _table(
     constant = stats.majority_baseline(total)
     precision, recall, _ = stats.label_scores(total)
     meant_rate, coded_rate = stats.base_rates(total)
-    known = measured(coder, codebook) if reference == "planted" else None
+    known = measured(coder.partition("@")[0], codebook) if reference == "planted" else None
     return AgreementTable(
         codebook=codebook,
         code=code_id,
@@ -319,6 +325,10 @@ def _of_one_version(codings: "pl.DataFrame", coder: str) -> "pl.DataFrame":
             f"give those of one"
         )
     return codings
+
+
+def _parts_turns(rows: "pl.DataFrame") -> bool:
+    return "start" in rows.columns and bool((rows["start"] > 0).any())
 
 
 def _planted(turns: "pl.DataFrame") -> "pl.DataFrame":

@@ -9,6 +9,7 @@ from simulator.analysis.estimands import Scope, scopes_of
 from simulator.analysis.frequencies import Frequency, frequencies
 from simulator.analysis.judgments import Judgments, LiveRule, Probes, coded_judgments, planted_judgments
 from simulator.analysis.positions import Position, by_position
+from simulator.analysis.sources import told_apart
 from simulator.coding.people import RATER
 from simulator.errors import UserError, nearest
 
@@ -61,10 +62,11 @@ class BehaviourResults:
 
 
 def coders_of(turns: "pl.DataFrame", codings: "pl.DataFrame | None") -> list[str]:
-    """Who judged this dataset: `planted` first where there are planted codes, then the coders by name; raters of a
-    sample are left out."""
+    """Who judged this dataset: `planted` first where there are planted codes, then the coders by name, versions of one
+    told apart (`told_apart`); raters of a sample are left out."""
     planted = [PLANTED] if turns["planted"].null_count() < len(turns) else []
-    named = [] if codings is None or not len(codings) else sorted(str(name) for name in codings["coder"].unique())
+    apart = None if codings is None or not len(codings) else told_apart(codings)["coder"].unique()
+    named = [] if apart is None else sorted(str(name) for name in apart)
     return planted + [name for name in named if not name.startswith(RATER)]
 
 
@@ -78,10 +80,10 @@ def judgments_of(
     """The judgments of one coder, or the planted codes.
 
     Raises:
-        UserError: where nobody of that name judged this dataset.
+        UserError: where nobody of that name judged this dataset, or several versions of one did.
     """
     names = coders_of(turns, codings)
-    if coder not in names:
+    if coder not in names and not any(name.startswith(f"{coder}@") for name in names):
         raise UserError(f"no codes by '{coder}' in this dataset{nearest(coder, names)}")
     if coder == PLANTED or codings is None:
         return planted_judgments(turns, courses, PLANTED_RULES, OUTCOMES_OF, probes)
@@ -106,7 +108,7 @@ def behaviour_results(
 
     Args:
         turns, courses, personas, codings: tables of one dataset; the last two may be absent.
-        coder: `planted`, or a name that stands in `codings`.
+        coder: `planted`, or a name that `coders_of` gives.
         by: what is compared: `therapist`, `condition` or `stratum`.
         probes: all turns, or those with or without a probe.
         pairs: which contrasts; all pairs by default.

@@ -12,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.analysis.sources import told_apart
 from simulator.errors import UserError
 from simulator.store.runs import RunFolder, open_run
 
@@ -26,8 +27,8 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         `runs`: name, identity, origin and counts of each, how many personas are `shared` with the first run, and the
-        keys in which the designs `differ`; `contrasts`: one
-        part per coder, `coder` None for questionnaires, each with `rows` as in a summary.
+        keys in which the designs `differ`; `contrasts`: one part per coder, `coder` None for questionnaires, each with
+        `rows` as in a summary; `warnings`: versions of a coder that did not judge all runs.
 
     Raises:
         UserError: fewer than two runs, two of one name, or a run without tables.
@@ -52,6 +53,7 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
             replace(s, pairing=s.name == "these personas") for s in scopes if met or s.name == "population" or not drawn
         ]
     parts: list[dict[str, Any]] = []
+    codings = told_apart(codings)
     for coder in coders_of(turns, codings):
         found = contrasts(judgments_of(turns, courses, codings, coder), scopes, by="stratum")
         parts.append({"coder": coder, "rows": [row.to_dict() | {"by": "run"} for row in found]})
@@ -72,7 +74,26 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
             for run, name, each, known in zip(runs, names, tables, people, strict=True)
         ],
         "contrasts": parts,
+        "warnings": _versions(codings, names),
     }
+
+
+def _versions(codings: "pl.DataFrame", names: Sequence[str]) -> list[str]:
+    """Which versions of a coder judged some of the runs only: nothing is compared between versions."""
+    import polars as pl
+
+    run = pl.col("course_id").cast(pl.String).str.split(":").list.first().alias("run")
+    pairs = codings.select(run, pl.col("coder").cast(pl.String)).unique().filter(pl.col("coder").str.contains("@"))
+    lines = []
+    for coder in sorted(pairs["coder"].unique()):
+        judged = set(pairs.filter(pl.col("coder") == coder)["run"])
+        if len(judged) < len(names):
+            where = ", ".join(name for name in names if name in judged)
+            lines.append(
+                f"'{coder}' judged {where} only; versions of a coder are not compared with each other: code all runs "
+                f"with one"
+            )
+    return lines
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.agents.base import PRIVATE_CHANNELS
+from simulator.analysis.sources import of_source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -217,13 +218,15 @@ def coded_judgments(
     """The judgments of one coder (or `expert`) from the `codings` table; `outcomes` as in `planted_judgments`.
 
     The values `1`/`true`/`yes` and `0`/`false`/`no` of codes that have no other values count as present and absent.
+
+    Raises:
+        UserError: nobody of that name judged, or several versions did.
     """
     import polars as pl
 
     sessions = session_table(turns, courses)
     words = [pl.col(name).cast(pl.String) for name in ("codebook", "role", "code", "value")]
-    rows = codings.filter(pl.col("coder").cast(pl.String) == coder)
-    rows = rows.select("course_id", "session", "turn", *words)
+    rows = of_source(codings, coder).select("course_id", "session", "turn", *words)
     if probes != "all":
         keys = ["course_id", "session", "turn"]
         rows = rows.join(_select(turns, probes).select(keys), on=keys, how="semi")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from simulator.analysis.sources import told_apart
 from simulator.coding.people import RATER
 from simulator.errors import UserError, nearest
 
@@ -51,6 +52,7 @@ def coded_turns(turns: "pl.DataFrame", codings: "pl.DataFrame | None", source: s
     """
     import polars as pl
 
+    codings = None if codings is None else told_apart(codings)
     available = _sources(turns, codings)
     if source is None:
         if not available:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.analysis.estimands import scopes_of
+from simulator.analysis.sources import EXPERT, told_apart
 from simulator.store.runs import RunFolder, open_run
 from simulator.store.tables import TABLES
 
@@ -24,7 +25,6 @@ KEYS = (
 )  # fmt: skip
 """Top-level keys of a summary, all present in every one."""
 
-EXPERT = "expert"
 CLUSTERS_OF_IMPORTS = {"annomi": "videos"}
 """What the clusters of imported sets are called."""
 
@@ -67,6 +67,7 @@ def summarise(run_dir: Path, humans: Path | None = None) -> dict[str, Any]:
     courses, personas, sessions = (read_table(run, name) for name in ("courses", "personas", "sessions"))
     turns = read_table(run, "turns", _TURN_COLUMNS)
     codings, scores, failures = (read_table(run, name) for name in ("codings", "scores", "failures"))
+    codings = told_apart(codings)
     human = run.meta.get("kind") == "import"
     cluster = CLUSTERS_OF_IMPORTS.get(str(run.meta.get("experiment")), "clusters") if human else None
     scopes = scopes_of(courses, personas, cluster)
@@ -266,6 +267,9 @@ def _warnings(summary: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{counts['scores_missing']} of {counts['scores']} questionnaire scores are missing; none was filled in."
         )
+    versions = [name for name in counts["judgments"] if "@" in name]
+    if versions:
+        lines.append(f"Versions of one coder judged the same texts and are counted apart: {', '.join(versions)}.")
     for name, coder in counts["judgments"].items():
         if coder["missing"]:
             lines.append(

@@ -31,6 +31,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         shared = "" if run["shared"] == run["personas"] else f" ({run['shared']} of them the first run's)"
         about = f"{run['run']}: {run['courses']} courses, {run['personas']} personas{shared}, origin {run['origin']}"
         lines.append(about + (f"; {run['differs']} (there: the first run)" if run["differs"] else ""))
+    lines += found["warnings"]
     for part in found["contrasts"]:
         lines += ["", f"coder {part['coder']}" if part["coder"] else "questionnaires"]
         for row in part["rows"]:

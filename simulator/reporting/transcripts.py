@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from simulator.analysis.sources import told_apart
 from simulator.records.seeds import key64
 from simulator.reporting.wording import CODEBOOK_COLOURS, COLOURS, nice
 from simulator.store.runs import RunFolder
@@ -102,7 +103,7 @@ def _load(run: RunFolder, group_by: str, limit: int) -> Transcripts:
     rows = rows.join(keys, on=_KEY, how="semi", maintain_order="left")
     packer = _Packer()
     packer.add_turns(_only(read_table(run, "turns", [*_KEY, "turn", "role", "text", "probe", "planted"]), keys))
-    packer.add_codings(_only(read_table(run, "codings"), keys))
+    packer.add_codings(_only(told_apart(read_table(run, "codings")), keys))
     scored = _scores(_only(read_table(run, "scores"), keys))
     packed = [_session(row, group_by, packer, scored) for row in rows.iter_rows(named=True)]
     data = {"roles": packer.roles, "sources": packer.sources, "codes": packer.code_list(), "sessions": packed}

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.analysis.clientcast.frames import CLUSTER, Stages, ratings, session_scores
+from simulator.analysis.sources import told_apart
 from simulator.statistics.clustered_agreement import cluster_interval, pearson
 from simulator.statistics.means import mean_over_clusters
 
@@ -78,7 +79,7 @@ def with_behaviour(stages: Stages, answers: "pl.DataFrame", instrument: str = "W
     controls = control_names(stages.runs["simulated"].meta["config"]["therapist"])
     scores = session_scores(answers, ["client", "therapist"]).filter(instrument=instrument)
     scores = scores.filter(~pl.col("therapist").is_in(controls))
-    codings = stages.table("simulated", "codings").with_columns(
+    codings = told_apart(stages.table("simulated", "codings")).with_columns(
         pl.col("coder", "code", "value", "role").cast(pl.String)
     )
     rows = []
