@@ -89,9 +89,9 @@ def test_a_goodbye_loop_ends_where_goodbyes_alone_do_not() -> None:
     assert (ending(records).ending, len(turns(records))) == ("goodbye_loop", 6)
 
 
-def test_an_empty_turn_is_stopped_by_the_guard() -> None:
+def test_an_empty_turn_ends_the_session_under_a_name_of_its_own() -> None:
     records = play({"lines": ["  "]}, {"lines": ["hello"]}, SessionProtocol())
-    assert (ending(records).ending, ending(records).ended_by) == ("guard", "client")
+    assert (ending(records).ending, ending(records).ended_by) == ("empty", "client")
 
 
 def test_an_agent_that_breaks_is_a_failure_with_its_boundary() -> None:

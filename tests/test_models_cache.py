@@ -1,6 +1,7 @@
 """The response cache answers the same bytes for free, and is shared by processes without harm."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_two_processes_share_a_cache(tmp_path: Path) -> None:
     assert [writer.wait(60) for writer in writers] == [0, 0]
     assert ResponseCache(str(tmp_path), None).get(b"request 7") == b"answer 7" * 5000
     assert sum(path.is_file() for path in tmp_path.rglob("*")) == 20  # nothing half-written is left
+
+
+@pytest.mark.parametrize(
+    "left", [b"", b'{"choices": [{"mess', json.dumps({**completion("No."), "model": "other"}).encode()]
+)
+def test_a_kept_answer_that_will_not_do_is_asked_for_again_and_replaced(tmp_path: Path, left: bytes) -> None:
+    play(tmp_path, [(Request(HELLO, seed=1), {})])
+    (kept,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    kept.write_bytes(left)
+    answers, asked = play(tmp_path, [(Request(HELLO, seed=1), {}), (Request(HELLO, seed=1), {})])
+    assert asked == 2 and [(answer.text, answer.from_cache) for answer in answers] == [("Hi.", False), ("Hi.", True)]
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_itself(tmp_path: Path) -> None:

@@ -20,7 +20,19 @@ from simulator.models.pool import Pool
 from simulator.models.pools import Pools
 from simulator.models.replica import FIRST_HOLD, Replica
 from simulator.models.settings import Key, PoolSettings, parse_model
-from tests.model_server import Handler, Server, client_of, completion, cut_off, drop, error, half_json, hang, serving
+from tests.model_server import (
+    Handler,
+    Server,
+    client_of,
+    completion,
+    cut_off,
+    drop,
+    error,
+    half_json,
+    hang,
+    no_sleep,
+    serving,
+)
 
 pytestmark = pytest.mark.timeout(120)  # loops that wait for a state end here
 
@@ -47,10 +59,17 @@ def run(play: Callable[[Server, OpenAIServerClient], Awaitable[Any]], servers: i
     return asyncio.run(main())
 
 
+def reported(problem: Any) -> Handler:
+    """A 200 that reports an error, as routers send it."""
+    return lambda request, body: web.json_response({"error": problem})
+
+
 FAULTS: list[tuple[str, Handler]] = [
     ("truncated", cut_off),
     ("truncated", half_json),
-    ("truncated", lambda request, body: web.Response(text="<html>busy</html>")),
+    ("truncated", lambda request, body: web.Response()),
+    ("http_502", reported({"message": "the provider is gone"})),
+    ("http_429", reported({"message": "slow down", "code": 429})),
     ("truncated", lambda request, body: web.json_response({"choices": []})),
     ("http_429", error(429)),
     ("http_500", error(500)),
@@ -104,6 +123,135 @@ def test_what_cannot_pass_ends_the_request_at_once_and_typed(status: int, messag
 
 
 @pytest.mark.parametrize(
+    ("answer", "kind", "line"),
+    [
+        (reported({"message": "invalid seed", "code": 400}), "bad_request", r"refused .*\(400\): invalid seed"),
+        (reported({"message": "maximum context length", "code": "400"}), "context_overflow", "no longer fits"),
+        (reported({"message": "no credit", "code": 402}), "bad_request", r"\(402\): no credit"),
+        (lambda request, body: web.Response(text="<html>log in</html>", content_type="text/html"), "wrong_endpoint",
+         "something else than JSON; check model.url"),
+    ],
+)  # fmt: skip
+def test_a_200_without_an_answer_is_judged_by_what_it_says(answer: Handler, kind: str, line: str) -> None:
+    async def play(server: Server, client: OpenAIServerClient) -> None:
+        server.always = answer
+        with pytest.raises(ModelError, match=line) as caught:
+            await client.complete(ask())
+        assert (caught.value.kind, caught.value.retries, len(server.raw)) == (kind, 0, 1)
+        assert not client.pool.replicas[0].failures
+
+    run(play)
+
+
+def test_what_a_router_reports_again_and_again_stands_in_the_last_line() -> None:
+    async def play(server: Server, client: OpenAIServerClient) -> None:
+        server.always = reported({"message": "the provider is gone", "code": 502})
+        with pytest.raises(ModelError, match="it says: the provider is gone") as caught:
+            await client.complete(ask())
+        assert caught.value.kind == "server_error"
+
+    run(play, pool={"attempts": 2})
+
+
+def test_a_template_that_refuses_roles_is_answered_with_the_setting_for_it() -> None:
+    async def play(server: Server, client: OpenAIServerClient) -> None:
+        server.always = error(400, "Conversation roles must alternate user/assistant/user/assistant/...")
+        with pytest.raises(ModelError, match=r"must alternate .*set model\.roles"):
+            await client.complete(ask())
+
+    run(play)
+
+
+def test_every_replica_that_answers_is_asked_what_it_serves() -> None:
+    async def main() -> None:
+        servers = [Server(), Server()]
+        servers[1].models = ["other"]
+        async with serving(*servers):
+            client = client_of(*servers)
+            with pytest.raises(UserError, match=f"'tiny' is not served at {servers[1].url}") as caught:
+                await client.check()
+            assert servers[0].url not in str(caught.value)
+            servers[1].models = ["tiny"]
+            await client.check()
+            await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_server_without_a_list_of_models_is_let_in_with_a_line_if_it_takes_chats(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def play(server: Server, client: OpenAIServerClient) -> None:
+        server.models_status = 404
+        server.always = error(400, "messages is missing")
+        await client.check()
+        assert f"{server.url} lists no models" in caplog.text
+        server.always = error(404, "Not Found")
+        with pytest.raises(UserError, match=r"no model server answers .*status 404"):
+            await client.check()
+
+    run(play)
+
+
+def test_the_last_replica_keeps_its_work_while_it_answers_no_probe() -> None:
+    async def main() -> None:
+        server, now, done = Server(), [100.0], asyncio.Event()
+
+        async def slow(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+            await done.wait()
+            return web.json_response(completion("at last"))
+
+        server.always, server.models_status = slow, 500
+        async with serving(server):
+            pools = Pools(sleep=no_sleep, clock=lambda: now[0])
+            client = OpenAIServerClient(pools, name="tiny", url=server.url, pool={"probe_seconds": 99})
+            asked = asyncio.ensure_future(client.complete(ask()))
+            while not server.in_flight:
+                await asyncio.sleep(0.001)
+            for _ in range(5):
+                now[0] += 100
+                await client.pool.maintain()
+            assert not client.pool.replicas[0].ejected
+            done.set()
+            answer = await asked
+            assert (answer.text, answer.retries, answer.faults, len(server.raw)) == ("at last", 0, None, 1)
+            await client.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_an_emptied_endpoint_file_means_no_server_until_one_is_there_again(tmp_path: Path, is_folder: bool) -> None:
+    async def main() -> None:
+        servers = [Server(), Server()]
+        async with serving(*servers):
+            file = tmp_path / ("servers/a.json" if is_folder else "endpoints.json")
+            file.parent.mkdir(exist_ok=True)
+
+            def publish(*urls: str) -> None:
+                file.with_name("new").write_text(json.dumps([{"url": url} for url in urls]))
+                file.with_name("new").replace(file)
+
+            publish(servers[0].url)
+            place = str(file.parent if is_folder else file)
+            client = client_of(endpoints=place, pool={"probe_seconds": 99, "patience": 0.5})
+            await client.complete(ask())
+            publish()
+            await client.pool.maintain()
+            with pytest.raises(ModelError, match=r"within 0\.5 s .the endpoint file names none"):
+                await client.complete(ask())
+            assert len(servers[0].raw) == 1  # whoever drains gets nothing new
+            waiting = asyncio.ensure_future(client.complete(ask()))
+            await asyncio.sleep(0)
+            publish(servers[1].url)
+            await client.pool.maintain()
+            assert (await waiting).replica == servers[1].url
+            await client.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
     ("fault", "kind"),
     [(error(500), "server_error"), (error(429), "rate_limited"), (half_json, "truncated"), (drop, "unreachable")],
 )
@@ -146,7 +294,7 @@ def test_nobody_there_is_a_typed_end_and_one_line() -> None:
 def test_a_wrong_model_name_is_found_before_anything_is_asked() -> None:
     async def play(server: Server, client: OpenAIServerClient) -> None:
         server.models = ["tinny"]
-        with pytest.raises(UserError, match=r"'tiny' is not served there.*did you mean 'tinny'"):
+        with pytest.raises(UserError, match=r"'tiny' is not served at .*did you mean 'tinny'"):
             await client.check()
         server.models_status = 401
         with pytest.raises(UserError, match="api_key_env"):

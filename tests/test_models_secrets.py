@@ -18,8 +18,10 @@ from simulator.models.openai import OpenAIServerClient
 from simulator.models.pools import Pools
 from simulator.models.settings import Key
 from simulator.reporting.writing import report_run
+from simulator.secrets import is_secret
 from simulator.studies.composing import compose
 from simulator.studies.running import run_study
+from simulator.tracking.about import config_of
 from tests.mock_for_tests import mock_server
 from tests.model_server import Server, completion, drop, serving
 
@@ -119,3 +121,85 @@ def test_a_planted_key_stands_nowhere_in_what_a_run_writes(monkeypatch: pytest.M
         run_study(compose(*mock.overrides, "model.api_key_env=TINY_KEY", "client=[static]", "therapist=[lm_mi]",
                           "personas.limit=1", "replicates=1", f"out={tmp_path / 'wrong'}"))  # fmt: skip
     assert "sk-" not in str(wrong.value)
+
+
+THEIRS = "autogen_ext.models.openai.OpenAIChatCompletionClient"
+INFO = "{vision: false, function_calling: false, json_output: false, structured_output: false, family: unknown, %s}"
+SEVERAL = INFO % "multiple_system_messages: true"
+
+
+def on_theirs(url: str, key: str, out: Path, info: str = SEVERAL) -> list[str]:
+    """A study whose chairs have AutoGen's own OpenAI client."""
+    client = f"{{_target_: {THEIRS}, model: mock, base_url: '{url}', {key}, model_info: {info}}}"
+    return [
+        f"+client.static.model_client={client}", f"+therapist.lm_mi.model_client={client}", "client=[static]",
+        "therapist=[lm_mi]", "instruments=[]", "coders=[]", "personas.limit=1", "replicates=1", "session.max_turns=4",
+        "limits.failure_rate=1", f"out={out}",
+    ]  # fmt: skip
+
+
+def test_the_key_of_autogens_client_is_written_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TINY_KEY", PLANTED)
+    leak = {"match": "", "within": "any", "status": 400, "answer": f"no such request, said the key {PLANTED}"}
+    for name, rules, failed in (("good", [], 0), ("refused", [leak], 1)):
+        with mock_server(api_key=PLANTED, rules=rules) as mock:
+            words = on_theirs(mock.server.base_url, "api_key_env: TINY_KEY", tmp_path / name)
+            result = run_study(compose(*words))
+            assert result.tally.failed == failed and mock.server.seen
+        report_run(tmp_path / name)
+        assert PLANTED not in str(config_of(result.run))
+    assert "TINY_KEY" in (tmp_path / "good/run.json").read_text()
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            told = path.read_bytes()
+            if path.suffix == ".parquet":
+                told = pl.read_parquet(path).write_json().encode()
+            assert PLANTED.encode() not in told, path
+    turns = pl.read_parquet(tmp_path / "good/dataset/turns/*.parquet")
+    assert len(turns) == 4 and set(turns["finish_reason"]) == {"stop"}
+    (message,) = pl.read_parquet(tmp_path / "refused/dataset/failures/*.parquet")["message"]
+    assert "said the key ***" in message
+
+
+@pytest.mark.parametrize(
+    "key", [f"api_key: {PLANTED}", "api_key: ${oc.env:TINY_KEY}", "default_headers: {X-Api-Key: abc}"]
+)
+def test_a_key_of_anybodys_client_is_refused_before_anything_is_written(
+    key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TINY_KEY", PLANTED)
+    with pytest.raises(UserError, match=r"model_client\.(api_key|default_headers\.X-Api-Key): .*_env") as caught:
+        run_study(compose(*on_theirs("http://127.0.0.1:9/v1", key, tmp_path / "run")))
+    assert PLANTED not in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_a_key_for_coders_is_refused_too_and_one_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    theirs = {"_target_": THEIRS, "model": "mock", "model_info": {"family": "unknown"}}
+    with pytest.raises(UserError, match=r"coders\.model\.api_key: "):
+        ModelClients().get({**theirs, "api_key": PLANTED}, "coders.model")
+    with pytest.raises(UserError, match=r"coders\.model: Missing credentials"):
+        ModelClients().get(theirs, "coders.model")
+    with pytest.raises(UserError, match=r"coders\.model\.api_key_env: .*not set; export it"):
+        ModelClients().get({**theirs, "api_key_env": "NO_SUCH_VARIABLE"}, "coders.model")
+
+
+def test_without_several_system_messages_autogens_client_fails_every_session_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TINY_KEY", PLANTED)
+    with mock_server() as mock:
+        info = INFO % "multiple_system_messages: false"
+        words = on_theirs(mock.server.base_url, "api_key_env: TINY_KEY", tmp_path / "run", info)
+        assert run_study(compose(*words)).tally.failed == 1
+    (message,) = pl.read_parquet(tmp_path / "run/dataset/failures/*.parquet")["message"]
+    assert "multiple" in message.lower() and "system messages" in message.lower()
+
+
+@pytest.mark.parametrize(("key", "secret"), [
+    ("api_key", True), ("apikey", True), ("X-Api-Key", True), ("azure_ad_token", True), ("token", True),
+    ("client_secret", True), ("Authorization", True), ("password", True), ("max_tokens", False), ("eos_token", False),
+    ("api_key_env", False), ("tokenizer", False), ("secret_santa", False), ("keys", False),
+])  # fmt: skip
+def test_what_counts_as_a_secret(key: str, secret: bool) -> None:
+    assert is_secret(key) == secret

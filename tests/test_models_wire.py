@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from simulator.errors import SessionError, UserError
 from simulator.models.clients import ModelClients
 from simulator.models.messages import Completion, Message, Request
-from simulator.models.openai import OpenAIServerClient
+from simulator.models.openai import OpenAIServerClient, is_version_of
 from simulator.models.settings import ModelSettings, PoolSettings, Sampling, parse_model
 from simulator.resources import resource_root
 from tests.model_server import Server, client_of, completion, distribution, serving
@@ -150,9 +150,24 @@ def test_an_answer_of_another_model_is_no_answer() -> None:
             with pytest.raises(SessionError, match=r"answers as 'other'; set model\.answers_as") as caught:
                 await client.complete(Request(HELLO))
             assert caught.value.kind == "wrong_model"
+            server.always = {**completion(), "model": "tiny-distill-1b"}  # begins alike and is another
+            with pytest.raises(SessionError, match="answers as 'tiny-distill-1b'"):
+                await client.complete(Request(HELLO))
             await client.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "rest", ["-2024-08-06", "-20240806", "@20240806", "-0806", "-2025-01", ":latest", "-0806:free"]
+)
+def test_a_date_or_tag_after_the_name_is_the_same_model(rest: str) -> None:
+    assert is_version_of(f"llama-8b{rest}", "llama-8b")
+
+
+@pytest.mark.parametrize("rest", ["", "-instruct", "-70b", "x", "-20", "0", "-2024-instruct", "-distill-1b:latest"])
+def test_anything_else_after_the_name_is_another_model(rest: str) -> None:
+    assert not is_version_of(f"llama-8b{rest}", "llama-8b")
 
 
 def test_one_request_is_one_sequence_of_bytes() -> None:

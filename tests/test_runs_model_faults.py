@@ -8,7 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from simulator.analysis.summary import summarise
 from simulator.errors import UserError
+from simulator.reporting.writing import report_run
 from simulator.serving.commands import free_ports
 from simulator.studies.composing import compose
 from simulator.studies.config import StudyConfig
@@ -61,7 +63,7 @@ def test_500_sessions_under_faults_say_what_they_say_without_and_every_retry_is_
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        (["model.name=mokc"], r"model.name: 'mokc' is not served there \(did you mean 'mock'\?\)"),
+        (["model.name=mokc"], r"model.name: 'mokc' is not served at http\S+ \(did you mean 'mock'\?\)"),
         (["model.url=http://127.0.0.1:{port}/v1"], r"no model server answers \(.*refused\).*check model.url"),
         (["model.url={root}/nothing/v1"], r"no model server answers \(.*status 404\).*check model.url"),
     ],
@@ -84,6 +86,55 @@ def test_a_model_that_goes_away_during_a_run_is_a_typed_failure_and_the_others_g
     failures = table(tmp_path / "run", "failures")
     assert set(failures.select("boundary", "kind").rows()) <= {("model", "wrong_model"), ("model", "wrong_endpoint")}
     assert all("\n" not in message for message in failures["message"])
+
+
+def test_a_model_that_only_thinks_fails_its_courses_and_the_line_says_what_to_do(tmp_path: Path) -> None:
+    with mock_server(rules=[{"match": "", "answer": "<think>" + "on and on " * 400}]) as mock:
+        result = run_study(on(mock, tmp_path / "run", "personas.limit=2", "replicates=1", "limits.failure_rate=1"))
+    assert (result.tally.ended, result.tally.failed) == (0, 2)
+    failures = table(tmp_path / "run", "failures")
+    assert failures.select("boundary", "kind").rows() == [("model", "empty_answer")] * 2
+    for message in failures["message"]:
+        assert re.search(r"without a word \(finish_reason length, 400 tokens\).*max_tokens.*enable_thinking", message)
+    assert len(table(tmp_path / "run", "turns")) == 0
+    calls = table(tmp_path / "run", "executions").filter(scope="call")
+    assert calls.group_by("purpose").len().sort("purpose").rows() == [
+        ("turn", 2),
+        ("turn:empty:2", 2),
+        ("turn:empty:3", 2),
+    ]
+    summary = summarise(tmp_path / "run")
+    assert [(row["turns"], row["empty"]) for row in summary["usage"]["turns"]] == [(0, 6)]
+    assert any("6 answers of the" in line and "no word" in line for line in summary["warnings"])
+    assert "answers without a word" in report_run(tmp_path / "run").read_text()
+
+
+@pytest.mark.parametrize("agent", ["", "AssistantAgent"])
+def test_an_answer_without_a_word_is_asked_for_again_or_fails_and_never_stands(tmp_path: Path, agent: str) -> None:
+    model = "{_target_: tests.models_for_tests.Answering, odd: ' '}"
+    own = [f"+client.static.model_client={model}", f"+therapist.lm_supportive.model_client={model}"]
+    if agent:
+        chair = f"{{_target_: autogen_agentchat.agents.{agent}, model_client: {model}}}"
+        plain = "+therapist.lm_supportive.model_client={_target_: tests.models_for_tests.Answering}"
+        own = [own[0], plain, f"+therapist.theirs={chair}"]
+    result = run_study(study(tmp_path / "run", *own, "personas.limit=8", "replicates=1", "limits.failure_rate=1"))
+    turns, failures = table(tmp_path / "run", "turns"), table(tmp_path / "run", "failures")
+    assert 0 < result.tally.failed == len(failures) and set(failures["kind"]) == {"empty_answer"}
+    assert len(turns) and all(text.strip() for text in turns["text"])
+    calls = table(tmp_path / "run", "executions").filter(scope="call")
+    again = calls.filter(pl.col("purpose").str.starts_with("turn:empty:"))
+    assert len(again) and ("therapist" in set(again["role"])) == (not agent)  # others' agents are not asked again
+    counted = summarise(tmp_path / "run")["usage"]["turns"]
+    assert sum(row["empty"] for row in counted) == len(again) + len(failures)
+
+
+def test_turns_cut_at_the_longest_answer_are_counted(tmp_path: Path) -> None:
+    with mock_server(answer_tokens=[20, 20]) as mock:
+        run_study(on(mock, tmp_path / "run", "personas.limit=2", "replicates=1", "model.sampling.max_tokens=5"))
+    summary = summarise(tmp_path / "run")
+    half = TURNS  # of two sessions
+    assert [(row["turns"], row["cut"], row["empty"]) for row in summary["usage"]["turns"]] == [(half, half, 0)] * 2
+    assert f"{half} of {half} turns of the client were cut at the longest answer." in summary["warnings"]
 
 
 def test_a_full_context_ends_the_session_and_the_run_goes_on(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from simulator.agents.model_memory import earlier_text, take_notes
 from simulator.agents.prompting import content_of
 from simulator.agents.questionnaires import ask_item
 from simulator.models.choice import Order
-from simulator.models.messages import Completer, Message, Request
+from simulator.models.messages import ASKED_AGAIN, Completer, Message, Request
 from simulator.records.journal_records import Answer
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 NOTE = "For you alone, not said by anybody in the room: "
 """Stands before a stimulus that is told to one chair alone."""
+ANSWERS = 3
+"""Answers that a model is asked for, each with a seed of its own, until one holds a word. A turn without one fails."""
 
 
 class ModelAgent(DyadAgent):
@@ -106,8 +108,15 @@ class ModelAgent(DyadAgent):
             seed = self.seat.seed(turn, "turn", self._regeneration)
         messages = [self._lead, *self._history, self.reminder()]
         completion = await self.model.complete(Request(messages, seed=seed, purpose="turn"))
+        said, asked = self._spoken(completion.text), 1
+        while not said and asked < ANSWERS:  # thoughts alone, or nothing at all
+            asked += 1
+            purpose = f"{ASKED_AGAIN}{asked}"
+            seed = self.seat.seed(turn, purpose, self._regeneration)
+            completion = await self.model.complete(Request(messages, seed=seed, purpose=purpose))
+            said = self._spoken(completion.text)
         return TurnMessage(
-            content=self._spoken(completion.text),
+            content=said,
             source=self.name,
             role=self.seat.role,
             turn=turn,

@@ -18,6 +18,7 @@ from simulator.errors import UserError, nearest
 from simulator.locate import locate
 from simulator.models.clients import ModelClients
 from simulator.models.handle import CallLog, SeatedModelClient
+from simulator.secrets import with_secrets
 
 
 class ChairFactory:
@@ -39,8 +40,10 @@ class ChairFactory:
         if "_target_" not in config:
             raise UserError(f"{where}: the key '_target_' is missing; name the agent's class there")
         self._class = locate(str(config["_target_"]), where)
+        given = {key: value for key, value in config.items() if key != "_target_"}
         self._arguments = {
-            key: _made(value, f"{where}.{key}", self._clients) for key, value in config.items() if key != "_target_"
+            key: _made(value, f"{where}.{key}", self._clients)
+            for key, value in with_secrets(given, self._class, where).items()
         }
         accepted = inspect.signature(self._class).parameters
         self._takes = {key for key in ("seat", "name") if key in accepted}
@@ -85,7 +88,8 @@ def _made(value: Any, where: str, clients: ModelClients) -> Any:
         target = locate(str(value["_target_"]), where)
         if isinstance(target, type) and issubclass(target, ChatCompletionClient):
             return clients.get(value, where)
-        made = {key: _made(part, f"{where}.{key}", clients) for key, part in value.items() if key != "_target_"}
+        given = with_secrets({key: part for key, part in value.items() if key != "_target_"}, target, where)
+        made = {key: _made(part, f"{where}.{key}", clients) for key, part in given.items()}
         try:
             return target(**made)
         except TypeError as error:

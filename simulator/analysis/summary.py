@@ -280,6 +280,11 @@ def _warnings(summary: Mapping[str, Any]) -> list[str]:
         if replica["ejections"] or "gone" in replica["faults"]:
             how = f"was left out {replica['ejections']} times" if replica["ejections"] else "left during the run"
             lines.append(f"The replica {replica['replica']} {how}; the table of model calls says for what.")
+    for row in used["turns"] if used else []:
+        if row["cut"]:
+            lines.append(f"{row['cut']} of {row['turns']} turns of the {row['role']} were cut at the longest answer.")
+        if row["empty"]:
+            lines.append(f"{row['empty']} answers of the {row['role']}'s model held no word and were asked for again.")
     flagged = sum(
         any(interval["flag"] for interval in row["shares"].values())
         for part in summary["behaviours"]

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from simulator.models.messages import ASKED_AGAIN, EMPTY_ANSWER
 from simulator.store.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def usage(run: RunFolder) -> dict[str, Any] | None:
     `prompt_tokens`, `cached_tokens` (None where no server told), `completion_tokens`, `retries`, `seconds` (all calls'
     together), `seconds_p50`, `seconds_p99`, `cost` (None where no price is configured). `sessions` holds, for
     `calls`, `tokens`, `retries`, `seconds` and `cost`, the 10 %, 50 % and 90 % quantiles over sessions. `replicas` has
-    one row per server: `answers`, `faults` by kind, and `ejections`, how often it was left out.
+    one row per server: `answers`, `faults` by kind, and `ejections`, how often it was left out. `turns` has one row per
+    role: `turns`, `cut` (the answer ended at its longest, `finish_reason` length), `empty` (answers without a word, for
+    which the course failed or the session ended).
     """
     import polars as pl
 
@@ -41,6 +44,7 @@ def usage(run: RunFolder) -> dict[str, Any] | None:
         **whole,
         "roles": _rows(calls, "role"),
         "models": _rows(calls.filter(pl.col("model").is_not_null()), "model"),
+        "turns": _turns(run, calls),
         "sessions": _sessions(calls),
         "replicas": _replicas(calls),
     }
@@ -70,6 +74,27 @@ def _rows(calls: "pl.LazyFrame", by: str) -> list[dict[str, Any]]:
     import polars as pl
 
     return calls.with_columns(pl.col(by).cast(pl.String)).group_by(by).agg(_sums()).sort(by).collect().to_dicts()
+
+
+def _turns(run: RunFolder, calls: "pl.LazyFrame") -> list[dict[str, Any]]:
+    import polars as pl
+
+    asked = calls.with_columns(pl.col("role").cast(pl.String)).filter(
+        pl.col("purpose").cast(pl.String).str.starts_with(ASKED_AGAIN)
+    )
+    empty = dict(asked.group_by("role").len().collect().iter_rows())
+    turns = pl.scan_parquet(run.dataset / "turns" / "*.parquet").with_columns(pl.col("role").cast(pl.String))
+    failed = pl.scan_parquet(run.dataset / "failures" / "*.parquet").filter(
+        pl.col("kind").cast(pl.String) == EMPTY_ANSWER
+    )
+    roles = failed.select(pl.col("message").cast(pl.String).str.split(": ").list.first().alias("role"))
+    for role, count in roles.group_by("role").len().collect().iter_rows():
+        empty[role] = empty.get(role, 0) + count
+    cut = (pl.col("finish_reason").cast(pl.String) == "length").sum()
+    counted = turns.group_by("role").agg(pl.len().alias("turns"), cut.alias("cut")).collect()
+    of = {row["role"]: row for row in counted.to_dicts()}
+    none = {"turns": 0, "cut": 0}
+    return [{"role": role, **of.get(role, none), "empty": empty.get(role, 0)} for role in sorted({*of, *empty})]
 
 
 def _sessions(calls: "pl.LazyFrame") -> dict[str, dict[str, float] | None]:

@@ -2,7 +2,7 @@
 
 Any AutoGen `ChatCompletionClient` can be named by `_target_`; ours share their connections. Whether a client of
 somebody else's takes the creation argument `seed` cannot be known: the key `sends_seed: false` beside its `_target_`
-says that it does not.
+says that it does not. Nor is its key written into a configuration: `api_key_env` names its variable.
 """
 
 import inspect
@@ -16,6 +16,7 @@ from simulator.locate import locate
 from simulator.models.openai import OpenAIServerClient
 from simulator.models.pools import Pools
 from simulator.records.fingerprints import fingerprint
+from simulator.secrets import struck, with_secrets
 
 
 class ModelClients:
@@ -45,14 +46,16 @@ class ModelClients:
     def _make(self, config: dict[str, Any], where: str) -> ChatCompletionClient:
         target = locate(str(config.pop("_target_")), where)
         sends_seed = bool(config.pop("sends_seed", True))
+        if not (isinstance(target, type) and issubclass(target, OpenAIServerClient)):  # ours reads its key itself
+            config = with_secrets(config, target, where)
         if "pools" in inspect.signature(target).parameters:
             config["pools"] = self._pools
         try:
             client = target(**config)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{where}: {str(error).splitlines()[0]}") from None
+        except Exception as error:  # clients of others raise what they like over their arguments
+            raise UserError(f"{where}: {struck(next(iter(str(error).splitlines()), type(error).__name__))}") from None
         if not isinstance(client, ChatCompletionClient):
             raise UserError(f"{where}: {target.__name__} is no AutoGen ChatCompletionClient")
         if not sends_seed:

@@ -65,6 +65,14 @@ def _read_if_there(path: Path) -> list[str]:
     return read_endpoints(path) if path.exists() else []
 
 
+def _says_none(path: Path) -> bool:
+    """Whether what names no address says so, and is not a file that is being written."""
+    try:
+        return path.is_dir() or path.read_text().lstrip().startswith("[")
+    except OSError:
+        return False
+
+
 def _stamp(path: Path) -> _Stamp:
     files = [path, *sorted(path.glob("*.json"))] if path.is_dir() else [path]
     return tuple(map(_one_stamp, files))
@@ -91,8 +99,8 @@ class Endpoints:
         self.addresses = list(dict.fromkeys(base_address(one, "model.url") for one in given))
 
     def changed(self) -> bool:
-        """Look at the file; whether `addresses` are new. A file that is missing, half-written or empty changes
-        nothing."""
+        """Look at the file; whether `addresses` are new. A file that is missing, half-written or without a word changes
+        nothing; an empty JSON list, or a folder without addresses, says that there is no server now."""
         if self._path is None:
             return False
         self._looks += 1
@@ -108,7 +116,7 @@ class Endpoints:
             addresses = read_endpoints(self._path)
         except UserError:
             return False
-        if not addresses:
+        if not addresses and (not self.addresses or not _says_none(self._path)):
             return False
         self._stamp = stamp
         if addresses == self.addresses:
@@ -132,6 +140,6 @@ class Endpoints:
         Raises:
             UserError: it cannot be read or names no address.
         """
-        if self._path is not None and not self.changed() and not self.addresses:
+        if self._path is not None and not self.changed() and not self.addresses and self._stamp is None:
             read_endpoints(self._path)
             raise UserError(f"model.endpoints: {self._path} names no address; one per line, or a JSON list")

@@ -12,7 +12,7 @@ import re
 import aiohttp
 
 from simulator.errors import SessionError
-from simulator.models.replies import error_text
+from simulator.models.replies import error_code, error_text
 from simulator.models.settings import Key
 
 _OVERFLOW = re.compile(
@@ -21,6 +21,7 @@ _OVERFLOW = re.compile(
     re.IGNORECASE,
 )
 _NO_MODEL = re.compile(r"model", re.IGNORECASE)
+_ROLES = re.compile(r"alternat|system role|role.{0,20}not supported|only user", re.IGNORECASE)
 _RETRIED = frozenset({408, 425, 429})
 
 
@@ -87,7 +88,22 @@ def judge_status(
         return ModelError("wrong_model", f"{place} serves no model '{model}'; set model.name to a served one", place)
     if status in (404, 405) or 300 <= status < 400:
         return ModelError("wrong_endpoint", f"{place} has no chat completions ({status}); check model.url", place)
-    return ModelError("bad_request", f"{place} refused the request ({status}): {text}", place)
+    advice = "; set model.roles (alternate: true, or system: fold)" if _ROLES.search(text) else ""
+    return ModelError("bad_request", f"{place} refused the request ({status}): {text}{advice}", place)
+
+
+def judge_reply(body: bytes, model: str, place: str, key: Key) -> Fault | ModelError:
+    """What the body of a 200 means that is no chat completion: routers pass a failure on as an `error`, and
+    whoever is no such server answers with a page of its own. What begins like a completion was cut off."""
+    if (begun := body.lstrip()[:1]) and begun != b"{":
+        return ModelError("wrong_endpoint", f"{place} answers with something else than JSON; check model.url", place)
+    code = error_code(body)
+    if code is None:
+        return Fault("truncated")
+    judged = judge_status(code if 400 <= code < 600 else 502, body, None, model, place, key)
+    if isinstance(judged, Fault):
+        judged.advice = f"it says: {key.struck_from(error_text(body))}"
+    return judged
 
 
 def _seconds(retry_after: str | None) -> float | None:

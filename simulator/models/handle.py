@@ -27,6 +27,7 @@ from simulator.errors import SessionError, UserError
 from simulator.models.autogen_messages import from_result, to_llm_messages
 from simulator.models.messages import Completion, Request
 from simulator.models.openai import CALL_CONTEXT, CallContext, OpenAIServerClient
+from simulator.secrets import struck
 
 
 @dataclass(slots=True)
@@ -292,7 +293,7 @@ class SeatedModelClient(ChatCompletionClient):
         )  # fmt: skip
         if isinstance(error, SessionError) or (self._ours is not None and not isinstance(error, UserError)):
             raise error
-        raise SessionError("model", kind, f"{self.role}: {' '.join(str(error).split())[:300]}") from error
+        raise SessionError("model", kind, f"{self.role}: {struck(' '.join(str(error).split()))[:300]}") from error
 
     async def close(self) -> None:
         """Nothing: the shared client is closed by whoever made it."""

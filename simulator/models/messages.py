@@ -15,6 +15,11 @@ import orjson
 if TYPE_CHECKING:
     from simulator.models.replies import TokenDistribution
 
+EMPTY_ANSWER = "empty_answer"
+"""Kind of the failure of a model that says nothing."""
+ASKED_AGAIN = "turn:empty:"
+"""Beginning of the purpose of a call that follows an answer without a word."""
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 

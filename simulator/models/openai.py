@@ -6,11 +6,13 @@ Our own agents call `complete`, which joins bytes, posts them and reads typed st
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from autogen_core import CancellationToken
 from autogen_core.models import (
     ChatCompletionClient,
@@ -34,8 +36,15 @@ from simulator.models.pools import Pools
 from simulator.models.replies import Reply, read_reply, split_reasoning
 from simulator.models.settings import parse_model, read_key
 
+_VERSION = re.compile(r"[-@](\d{4}-\d\d(-\d\d)?|\d{8}|\d{6}|\d{4})(:.*)?|:.*")
+"""What may follow a model's name in an answer: a date (gpt-4o-2024-08-06), a tag (llama3:latest)."""
 CALL_CONTEXT = "dyad_call"
 """Name of the creation argument that a seated handle adds and this client takes out again; it is never sent."""
+
+
+def is_version_of(answered: str, name: str) -> bool:
+    """Whether a name in an answer is `name` with a date or tag; what merely begins alike is another model."""
+    return answered.startswith(name) and _VERSION.fullmatch(answered, len(name)) is not None
 
 
 @dataclass(slots=True)
@@ -97,9 +106,9 @@ class OpenAIServerClient(ChatCompletionClient):
         started, clock = time.time(), time.perf_counter()
         body, weight = self._bodies.encode(request)
         cache = self._cache if self._cache is not None and self._bodies.decides_answer(request) else None
-        kept = cache.get(body) if cache is not None else None
+        kept = self._kept(cache, body) if cache is not None else None
         if kept is not None:
-            completion = self._completion(request, self._read(kept))
+            completion = self._completion(request, kept)
             completion.replica, completion.from_cache = "cache", True
         else:
             try:
@@ -123,10 +132,18 @@ class OpenAIServerClient(ChatCompletionClient):
     def _read(self, body: bytes) -> Reply:
         """A reply of the right model: a router that sends requests astray must not decide a result."""
         reply = read_reply(body)
-        if reply.model and not reply.model.startswith(self._answers_as):
+        if reply.model and reply.model != self._answers_as and not is_version_of(reply.model, self._answers_as):
             advice = f"it answers as '{reply.model}'; set model.answers_as to that where it is right"
             raise Fault("wrong_model", advice=advice)
         return reply
+
+    def _kept(self, cache: ResponseCache, body: bytes) -> Reply | None:
+        """A kept answer; None where there is none that can be read and is of this model."""
+        kept = cache.get(body)
+        try:
+            return None if kept is None else self._read(kept)
+        except (msgspec.DecodeError, Fault):
+            return None
 
     def _completion(self, request: Request, reply: Reply) -> Completion:
         choice, usage = reply.choices[0], reply.usage
@@ -153,20 +170,20 @@ class OpenAIServerClient(ChatCompletionClient):
         )
 
     async def check(self) -> None:
-        """Ask the server whether it is there and serves the model; learn the context's length where it says it.
+        """Ask the servers whether they are there and serve the model; learn the context's length where they say it.
 
         Raises:
-            UserError: it is not there, refuses the key or does not serve the model.
+            UserError: none is there, or one refuses the key or does not serve the model.
         """
         served = await self.pool.served()
-        mine = next((one for one in served if one.id == self.settings.name), None)
-        if mine is None:
-            names = [one.id for one in served]
-            raise UserError(
-                f"model.name: '{self.settings.name}' is not served there{nearest(self.settings.name, names)}"
-            )
-        self._answers_as = self.settings.answers_as or self.settings.name
-        self._context_length = self._context_length or mine.max_model_len
+        lengths = []
+        for place, models in served.items():
+            mine = next((one for one in models if one.id == self.settings.name), None)
+            if mine is None:
+                advice = nearest(self.settings.name, [one.id for one in models])
+                raise UserError(f"model.name: '{self.settings.name}' is not served at {place}{advice}")
+            lengths.append(mine.max_model_len)
+        self._context_length = self._context_length or min(filter(None, lengths), default=None)
 
     async def create(
         self,

@@ -22,7 +22,7 @@ import msgspec
 from simulator.errors import UserError
 from simulator.models.descriptors import Gate
 from simulator.models.endpoints import Endpoints
-from simulator.models.faults import Fault, ModelError, fault_of, judge_status
+from simulator.models.faults import Fault, ModelError, fault_of, judge_reply, judge_status
 from simulator.models.replica import CONNECT, Replica
 from simulator.models.replies import Served, read_served
 from simulator.models.settings import Key, PoolSettings
@@ -116,7 +116,7 @@ class Pool:
             sent = self._clock()
             try:
                 content = await self._attempt(replica, body, tokens, timeout, model)
-                answer = _decoded(content, decode)
+                answer = self._decoded(content, decode, model, replica)
             except Fault as fault:
                 faults.append(self._note(fault, replica, sent))
                 if len(faults) >= self._settings.attempts:
@@ -153,6 +153,12 @@ class Pool:
             text = response.headers.get("Retry-After")
             raise judge_status(response.status, content, text, model, replica.name, self._key)
         return content
+
+    def _decoded(self, content: bytes, decode: Callable[[bytes], T], model: str, replica: Replica) -> T:
+        try:
+            return decode(content)
+        except msgspec.DecodeError:
+            raise judge_reply(content, model, replica.name, self._key) from None
 
     def _note(self, fault: Fault, replica: Replica, sent: float) -> str:
         now = self._clock()
@@ -194,7 +200,7 @@ class Pool:
             if replica is not None:
                 return replica
             until = None if self._well else until or loop.time() + self._settings.patience
-            if not self._well and not self._has_answered:
+            if self.replicas and not self._well and not self._has_answered:
                 return next((one for one in self.replicas if one is not avoided), self.replicas[0])
             turn = loop.create_future()
             self._waiters.append(turn)
@@ -202,7 +208,7 @@ class Pool:
                 async with asyncio.timeout_at(until):
                     await turn
             except TimeoutError:
-                names = ", ".join(one.name for one in self.replicas)
+                names = ", ".join(one.name for one in self.replicas) or "the endpoint file names none"
                 raise ModelError(
                     "unreachable",
                     f"no replica came back within {self._settings.patience:g} s ({names}); check the servers",
@@ -318,36 +324,49 @@ class Pool:
                 self._wake_all()
             return
         was_ejected = replica.ejected
-        if replica.missed_probe(now, asked):
+        if replica.missed_probe(now, asked, is_last=self._well == [replica]):
             if not was_ejected:
                 self._eject(replica, "it answers neither requests nor probes")
                 self._news.append(f"silent@{replica.name} ejected")
             await replica.drop_connections()
 
-    async def served(self) -> list[Served]:
-        """The models that the first answering replica lists.
+    async def served(self) -> dict[str, list[Served]]:
+        """The models that each answering replica lists; empty where those that answer have no such list.
 
         Raises:
-            UserError: no replica answers, or what answers is no such server.
+            UserError: no replica answers, one refuses the key, or what answers is no such server.
         """
         self._bind()
-        said = []
-        for replica in self.replicas:
-            try:
-                status, body = await replica.list_models()
-            except (aiohttp.ClientError, OSError) as error:
-                said.append(f"{replica.name}: {fault_of(error).kind}")
-                continue
-            if status in (401, 403):
-                raise UserError(f"{replica.name} refused the key ({status}); check model.api_key_env")
-            if status != 200:
-                said.append(f"{replica.name}: status {status}")
-                continue
-            try:
-                return read_served(body)
-            except msgspec.DecodeError:
-                said.append(f"{replica.name}: no list of models")
+        lists: dict[str, list[Served]] = {}
+        said, unlisted = [], False
+        for found in await asyncio.gather(*(self._listed(one) for one in self.replicas)):
+            if isinstance(found, str):
+                said.append(found)
+            elif found[1] is not None:
+                lists[found[0]] = found[1]
+            else:
+                unlisted = True
+                _log.warning("%s lists no models; the first answer shows which one it serves", found[0])
+        if lists or unlisted:
+            return lists
         raise UserError(f"no model server answers ({'; '.join(said)}); start it, or check model.url or model.endpoints")
+
+    async def _listed(self, replica: Replica) -> tuple[str, list[Served] | None] | str:
+        """(its address, its models or None where it takes chats and has no list), or why it does not answer."""
+        try:
+            status, body = await replica.list_models()
+            if status in (404, 405, 501) and await replica.takes_chats():
+                return replica.name, None
+        except (aiohttp.ClientError, OSError) as error:
+            return f"{replica.name}: {fault_of(error).kind}"
+        if status in (401, 403):
+            raise UserError(f"{replica.name} refused the key ({status}); check model.api_key_env")
+        if status != 200:
+            return f"{replica.name}: status {status}"
+        try:
+            return replica.name, read_served(body)
+        except msgspec.DecodeError:
+            return f"{replica.name}: no list of models"
 
     async def close(self) -> None:
         """Close all connections; the pool starts afresh when it is used again."""
@@ -355,10 +374,3 @@ class Pool:
         if task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-
-def _decoded(content: bytes, decode: Callable[[bytes], T]) -> T:
-    try:
-        return decode(content)
-    except msgspec.DecodeError:
-        raise Fault("truncated") from None

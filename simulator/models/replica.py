@@ -70,7 +70,7 @@ class Replica:
         return self._session
 
     async def list_models(self) -> tuple[int, bytes]:
-        """Status and body of its list of models, which every OpenAI-compatible server has: a probe.
+        """Status and body of its list of models, which nearly every OpenAI-compatible server has: a probe.
 
         Raises:
             aiohttp.ClientError: no answer.
@@ -79,6 +79,18 @@ class Replica:
         timeout = aiohttp.ClientTimeout(total=PROBE)
         response = await self.session().get(self.models_url, timeout=timeout, allow_redirects=False)
         return response.status, await response.read()
+
+    async def takes_chats(self) -> bool:
+        """Whether there is a place for chats: an empty request is refused there, and not unknown.
+
+        Raises:
+            aiohttp.ClientError: no answer.
+            OSError: no answer.
+        """
+        timeout = aiohttp.ClientTimeout(total=PROBE)
+        response = await self.session().post(self.url, data=b"{}", timeout=timeout, allow_redirects=False)
+        await response.read()
+        return response.status in (400, 422)
 
     async def drop_connections(self) -> None:
         """Close all connections; requests in flight fail at once and are tried elsewhere."""
@@ -122,14 +134,15 @@ class Replica:
             return self.ejected_until <= now
         return self.in_flight > 0 and self.last_success < now - self._settings.probe_seconds
 
-    def missed_probe(self, now: float, asked: float) -> bool:
-        """A probe sent at `asked` had no answer; whether the replica counts as dead for it."""
+    def missed_probe(self, now: float, asked: float, is_last: bool = False) -> bool:
+        """A probe sent at `asked` had no answer; whether the replica counts as dead for it. The last one does not:
+        small servers answer no probe while they generate, and there is nowhere to go."""
         if self.last_success >= asked:
             return False
         self.missed += 1
         if self.ejected:
             return self.missed == MISSED_PROBES
-        return self.missed >= MISSED_PROBES and self._eject(now)
+        return not is_last and self.missed >= MISSED_PROBES and self._eject(now)
 
     def answered_probe(self, now: float) -> bool:
         """A probe was answered; whether the replica comes back by it. One more failure ejects it again at once."""

@@ -130,6 +130,19 @@ def split_reasoning(message: _Message, tags: tuple[str, str]) -> tuple[str, str 
     return text, "\n".join(part for part in thoughts if part) or None
 
 
+def error_code(body: bytes) -> int | None:
+    """The number of the error that a body reports; 0 where it gives none, None where it reports no error."""
+    try:
+        document: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+    error = document.get("error") if isinstance(document, dict) else None
+    if not error:
+        return None
+    code = str(error.get("code") if isinstance(error, dict) else "")
+    return int(code) if code.isdecimal() else 0
+
+
 def error_text(body: bytes) -> str:
     """What a server says about an error, as one line of at most 300 characters."""
     try:

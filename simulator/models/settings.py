@@ -96,7 +96,8 @@ class ModelSettings(_Settings):
     name: Annotated[str, Field(min_length=1)]
     """The name under which the server knows the model; the name of a LoRA adapter asks for the adapter."""
     answers_as: str | None = None
-    """The name that answers carry where it neither is nor begins with `name`; an answer under another is no answer."""
+    """The name that answers carry where it is not `name`, alone or with a date or tag; an answer under another is no
+    answer."""
     url: str | list[str] | None = None
     """Base address(es) of the server(s), for instance http://localhost:8000/v1."""
     endpoints: str | None = None

@@ -49,13 +49,16 @@ def usage(summary: Summary) -> View | None:
     for figure, quantiles in found["sessions"].items():
         if quantiles is not None:
             sessions.rows.append([nice(figure), *(_number(quantiles[q]) for q in ("p10", "p50", "p90"))])
+    turns = Table("Turns and their answers", ["", "turns", "cut at the longest answer", "answers without a word"])
+    turns.rows = [plain_row([nice(row["role"]), row["turns"], row["cut"], row["empty"]]) for row in found["turns"]]
     replicas = Table("Replicas", ["replica", "answers", "failed attempts", "left out", "of which"])
     for row in found["replicas"]:
         kinds = ", ".join(f"{kind}: {count:,}" for kind, count in row["faults"].items()) or "none"
         replicas.rows.append(
             plain_row([row["replica"], row["answers"], sum(_attempts(row).values()), row["ejections"], kinds])
         )
-    return {"calls": calls, "sessions": sessions, "replicas": replicas, "ejected": _ejected(found["replicas"])}
+    told = {"ejected": _ejected(found["replicas"])}
+    return {"calls": calls, "sessions": sessions, "replicas": replicas, "turns": turns, **told}
 
 
 def _attempts(row: Mapping[str, Any]) -> dict[str, int]:

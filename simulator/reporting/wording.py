@@ -24,7 +24,10 @@ COLOURS = {
 
 CODEBOOK_COLOURS = {"epitome": "sky", "dependence-core": "pink"}
 GROUP_COLOURS = ("blue", "orange", "green", "pink", "purple", "sky", "red", "grey")
-ENDING_COLOURS = {"goodbye": "green", "goodbye_loop": "sky", "turn_limit": "orange", "guard": "red", "recorded": "grey"}
+ENDING_COLOURS = {
+    "goodbye": "green", "goodbye_loop": "sky", "turn_limit": "orange", "guard": "red", "empty": "red",
+    "recorded": "grey",
+}  # fmt: skip
 
 SESSION_MOMENTS = {
     "course_start": "before the first session", "session_start": "before a session", "session_end": "after a session",

@@ -2,6 +2,7 @@
 
 from simulator.errors import SessionError
 from simulator.records.encoding import readable
+from simulator.secrets import struck
 
 
 class AgentsOwn:
@@ -22,4 +23,4 @@ class AgentsOwn:
 
 def failure_of(role: str, error: Exception) -> SessionError:
     """What an agent raised, as the failure of its course."""
-    return SessionError("agent", type(error).__name__, f"{role}: {readable(error)}")
+    return SessionError("agent", type(error).__name__, f"{role}: {struck(readable(error))}")

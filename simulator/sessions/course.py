@@ -20,7 +20,7 @@ from simulator.agents.seating import ChairFactory
 from simulator.errors import SessionError, UserError
 from simulator.instruments.schema import Moment
 from simulator.models.clients import ModelClients
-from simulator.models.handle import SeatedModelClient
+from simulator.models.handle import Call, SeatedModelClient
 from simulator.personas.schema import Persona
 from simulator.records.history import Fact, History
 from simulator.records.journal_records import (
@@ -277,7 +277,8 @@ def seat_all(
             raise failure_of(role, error) from error
         seated.seats[role] = seat
         seated.handles += handles
-        seated.chairs[role] = Chair(role, agent, _turn_teller(handles), setting.protocol.guards.may_retry)
+        may_retry = setting.protocol.guards.may_retry
+        seated.chairs[role] = Chair(role, agent, _turn_teller(handles), may_retry, _last_call_of(handles))
     return seated
 
 
@@ -298,6 +299,16 @@ def _turn_teller(handles: Sequence[SeatedModelClient]) -> Callable[[int, int], N
             handle.at_turn(turn, regeneration)
 
     return tell
+
+
+def _last_call_of(handles: Sequence[SeatedModelClient]) -> Callable[[int], Call | None]:
+    """The last call in a turn over all of a chair's models, until the calls are recorded."""
+
+    def last(turn: int) -> Call | None:
+        calls = [handle.log.calls[-1] for handle in handles if handle.log.calls]
+        return max((call for call in calls if call.turn == turn), key=lambda call: call.started, default=None)
+
+    return last
 
 
 def _told(

@@ -16,6 +16,8 @@ from autogen_core import CancellationToken
 
 from simulator.agents.base import STIMULUS, Rebuilt, Regenerates, TurnMessage
 from simulator.errors import SessionError
+from simulator.models.handle import Call
+from simulator.models.messages import EMPTY_ANSWER
 from simulator.records.journal_records import Event, SavedState, SessionEnded, Turn
 from simulator.sessions.blame import AgentsOwn
 from simulator.sessions.goodbyes import takes_leave
@@ -25,7 +27,8 @@ from simulator.sessions.protocol import Ending, Intervention, SessionProtocol
 Fact = Turn | Event | SavedState | SessionEnded
 BeforeTurn = Callable[[int, int], None]
 """Told the turn and the regeneration before an agent speaks."""
-
+LastCall = Callable[[int], Call | None]
+"""The last call to a model in a turn."""
 CONTEXT_OVERFLOW = "context_overflow"
 """Kind of the failure of a model whose context is full: a session that has begun ends with it."""
 
@@ -38,14 +41,20 @@ class Chair:
         agent: who sits in it.
         before_turn: told before the agent speaks.
         may_retry: whether a turn may have to be said again; a foreign agent's state is then kept before it speaks.
+        last_call: the agent's last call to a model in a turn, where it made one.
     """
 
     def __init__(
-        self, role: str, agent: BaseChatAgent, before_turn: BeforeTurn | None = None, may_retry: bool = False
+        self,
+        role: str,
+        agent: BaseChatAgent,
+        before_turn: BeforeTurn | None = None,
+        may_retry: bool = False,
+        last_call: LastCall = lambda turn: None,
     ) -> None:
         self.role = role
         self.agent = agent
-        self._before_turn = before_turn
+        self._before_turn, self._last_call = before_turn, last_call
         self._unheard: list[BaseChatMessage] = []
         self._token = CancellationToken()
         self._agents_own = AgentsOwn(role)
@@ -128,9 +137,29 @@ class Chair:
         message = given.chat_message if isinstance(given, Response) else given
         if isinstance(message, TurnMessage):
             message.turn, message.role = turn, self.role
+            if not message.content.strip() and (call := self._last_call(turn)) is not None:
+                raise _said_nothing(self.role, turn, call)
             return message
-        text = message.to_model_text()
-        return TurnMessage(content=text, source=self.role, turn=turn, role=self.role, regeneration=regeneration)
+        text, call = message.to_model_text(), self._last_call(turn)
+        if call is not None and not text.strip():
+            raise _said_nothing(self.role, turn, call)
+        reason = call.finish_reason if call is not None and call.finish_reason else "stop"
+        return TurnMessage(
+            content=text, source=self.role, turn=turn, role=self.role, finish_reason=reason, regeneration=regeneration
+        )
+
+
+def _said_nothing(role: str, turn: int, call: Call) -> SessionError:
+    """A model's answer without a word is no turn: the failure that it is, and what to do."""
+    if call.finish_reason == "length":
+        advice = (
+            "its thoughts used all tokens up; raise model.sampling.max_tokens, or let it not think "
+            "(model.chat_template_kwargs.enable_thinking=false where its template knows that)"
+        )
+    else:
+        advice = "see what the server answers, or name another model"
+    said = f"finish_reason {call.finish_reason or 'unknown'}, {call.completion_tokens} tokens"
+    return SessionError("model", EMPTY_ANSWER, f"{role}: turn {turn} came without a word ({said}); {advice}")
 
 
 def _speaker(message: BaseChatMessage) -> str:
@@ -215,7 +244,7 @@ def _ending(protocol: SessionProtocol, history: Sequence[Turn]) -> tuple[Ending,
     if not history:
         return None
     if not history[-1].text.strip():
-        return "guard", history[-1].role
+        return "empty", history[-1].role
     taker = _leave_taker(protocol, history)
     if taker is not None:
         return "goodbye", taker

@@ -94,6 +94,6 @@ class SessionProtocol(_Config):
         return self.roles[(self.roles.index(self.opener) + turn) % len(self.roles)]
 
 
-Ending = Literal["goodbye", "goodbye_loop", "turn_limit", "guard", "context"]
+Ending = Literal["goodbye", "goodbye_loop", "turn_limit", "guard", "context", "empty"]
 """Why a session ended; `context`: a model's context was full. A failure is no ending: the course stops and can be taken
 up again."""

@@ -17,6 +17,7 @@ from simulator.personas.loading import load_persona_set
 from simulator.personas.schema import Persona
 from simulator.records.fingerprints import fingerprint
 from simulator.resources import resource_root
+from simulator.secrets import refuse_secrets
 from simulator.sessions.course import CourseSpec
 from simulator.studies.chairs import check_replay, counted_option
 from simulator.studies.config import PersonaChoice, StudyConfig, resolve_path
@@ -158,8 +159,9 @@ def make_plan(config: StudyConfig) -> Plan:
     """The plan of a study; reads its personas, or the sessions that it replays.
 
     Raises:
-        UserError: a file or a chair's configuration is wrong.
+        UserError: a file or a chair's configuration is wrong, or a key stands in it.
     """
+    refuse_secrets(config.model_dump(mode="json"), "")
     roles = config.session.roles
     protocol = config.session.model_dump(mode="json", exclude={"arms", "interventions", "guards", "course"})
     if config.session.course.several:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import simulator
+from simulator.secrets import without_secrets
 from simulator.store.runs import RunFolder
 
 JOB_VARIABLES = (
@@ -27,7 +28,11 @@ def config_of(run: RunFolder) -> dict[str, Any]:
         **{name: meta.get(name) for name in ("kind", "experiment", "origin", "code_version", "created_by", "shards")},
         "folder": run.path.name,
         "design": meta.get("design"),
-        "study": {name: part for name, part in (meta.get("config") or {}).items() if name not in ("tracking", "out")},
+        "study": {
+            name: without_secrets(part)
+            for name, part in (meta.get("config") or {}).items()
+            if name not in ("tracking", "out")
+        },
         "slurm": {name.removeprefix("SLURM_").lower(): os.environ[name] for name in JOB_VARIABLES if name in os.environ}
         | _submitted(run.path),
         "git": git_state(Path.cwd()) or git_state(Path(simulator.__file__).parent),
