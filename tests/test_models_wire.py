@@ -1,6 +1,7 @@
 """Every configured setting reaches the wire, and what comes back is read for what it is."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from autogen_core.tools import FunctionTool
 from pydantic import BaseModel
 
 from simulator.errors import SessionError, UserError
+from simulator.models.bodies import BYTES_PER_TOKEN, Bodies
 from simulator.models.clients import ModelClients
 from simulator.models.messages import Completion, Message, Request
 from simulator.models.openai import OpenAIServerClient, is_version_of
@@ -156,6 +158,16 @@ def test_an_answer_of_another_model_is_no_answer() -> None:
             await client.close()
 
     asyncio.run(run())
+
+
+def test_a_model_that_knows_max_completion_tokens_alone_is_never_sent_the_older_name() -> None:
+    bodies = Bodies(parse_model({"name": "o", "url": "http://h", "sampling": {"max_completion_tokens": 300}}))
+    choice = Request(HELLO, sampling={"max_tokens": 1, "max_completion_tokens": None})  # as choices ask
+    for request, longest in ((Request(HELLO), 300), (choice, 1)):
+        encoded, weight = bodies.encode(request)
+        body = json.loads(encoded)
+        assert body["max_completion_tokens"] == longest == weight - len(encoded) // BYTES_PER_TOKEN
+        assert "max_tokens" not in body
 
 
 @pytest.mark.parametrize(

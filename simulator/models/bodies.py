@@ -4,6 +4,7 @@ What the configuration fixes is encoded once; messages carry their own bytes; on
 request is encoded when it is sent. Keys stand in a fixed order, so that one request is one sequence of bytes.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -18,6 +19,11 @@ BYTES_PER_TOKEN = 4
 """Bytes of text per token, when work is spread over replicas (English text, common tokenizers)."""
 
 
+def _longest(fields: Mapping[str, Any]) -> int:
+    longest: int = fields.get("max_tokens") or fields.get("max_completion_tokens") or ANSWER_ESTIMATE
+    return longest
+
+
 class Bodies:
     """Encodes requests of one configuration."""
 
@@ -29,9 +35,12 @@ class Bodies:
         self._fixed.update(settings.extra_body or {})
         self._head = orjson.dumps(self._fixed)[:-1]
         self._roles = settings.roles
+        self._counts_completion = "max_tokens" not in sampling and "max_completion_tokens" in sampling
+        """The server knows the longest answer by its newer name alone; a request's own goes by that name too."""
         self._takes_prefix = settings.answer_prefix
         self._takes_choice = settings.structured_choice
         self._name = settings.name
+        self._longest = _longest(self._fixed)
 
     def encode(self, request: Request) -> tuple[bytes, int]:
         """(the body, its weight in tokens, estimated).
@@ -42,10 +51,10 @@ class Bodies:
         """
         messages = self._roles.apply(request.messages)
         parts = [message.encoded for message in messages]
-        head, longest = self._head, self._fixed.get("max_tokens", ANSWER_ESTIMATE)
+        head, longest = self._head, self._longest
         if request.sampling or request.body:
             merged = self._merged(request)
-            head, longest = orjson.dumps(merged)[:-1], merged.get("max_tokens", ANSWER_ESTIMATE)
+            head, longest = orjson.dumps(merged)[:-1], _longest(merged)
         extra = self._extra(request, parts)
         tail = b"]," + orjson.dumps(extra)[1:] if extra else b"]}"
         body = b"".join((head, b',"messages":[', b",".join(parts), tail))
@@ -57,6 +66,8 @@ class Bodies:
             if name not in Sampling.model_fields:
                 raise UserError(f"sampling: unknown setting '{name}'{nearest(name, Sampling.model_fields)}")
         merged = {**self._fixed, **sampling, **(request.body or {})}
+        if self._counts_completion and sampling.get("max_tokens") is not None:
+            merged["max_completion_tokens"] = merged.pop("max_tokens")
         return {name: value for name, value in merged.items() if value is not None}
 
     def _extra(self, request: Request, parts: list[bytes]) -> dict[str, Any]:
