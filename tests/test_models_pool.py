@@ -241,6 +241,26 @@ def test_an_emptied_endpoint_file_means_no_server_until_one_is_there_again(tmp_p
             with pytest.raises(ModelError, match=r"within 0\.5 s .the endpoint file names none"):
                 await client.complete(ask())
             assert len(servers[0].raw) == 1  # whoever drains gets nothing new
+            release = asyncio.Event()
+
+            async def slow(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+                await release.wait()
+                return web.json_response(completion("in hand"))
+
+            publish(servers[0].url)
+            await client.pool.maintain()
+            servers[0].always = slow
+            in_hand = asyncio.ensure_future(client.complete(ask()))
+            while not servers[0].in_flight:
+                await asyncio.sleep(0.001)
+            for urls in ((), (servers[0].url,)):  # away and back again, with what it has in hand
+                publish(*urls)
+                await client.pool.maintain()
+            assert client.pool.replicas[0].in_flight == 1
+            publish()
+            await client.pool.maintain()
+            release.set()
+            assert (await in_hand).text == "in hand"
             waiting = asyncio.ensure_future(client.complete(ask()))
             await asyncio.sleep(0)
             publish(servers[1].url)

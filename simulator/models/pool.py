@@ -280,12 +280,11 @@ class Pool:
 
     def _renew(self) -> None:
         """Take up the addresses as they are now; replicas that left finish what they have in hand."""
-        known = {one.name: one for one in self.replicas}
+        known = {one.name: one for one in (*self._leavers, *self.replicas)}
         addresses = self._endpoints.addresses
+        self._news += [f"gone@{one.name}" for one in self.replicas if one.name not in addresses]
         self.replicas = [known.get(name) or Replica(name, self._settings, self._key) for name in addresses]
-        leavers = [one for one in known.values() if one.name not in addresses]
-        self._leavers += leavers
-        self._news += [f"gone@{one.name}" for one in leavers]
+        self._leavers = [one for one in known.values() if one.name not in addresses]
         self._sort_out()
         self._wake_all()
 
