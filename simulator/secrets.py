@@ -56,11 +56,10 @@ def with_secrets(arguments: Mapping[str, Any], target: Any, where: str) -> dict[
         UserError: a secret stands there itself, or the variable is not set.
     """
     refuse_secrets(arguments, where, below=True)
-    accepted = inspect.signature(target).parameters
     filled = dict(arguments)
     for key, variable in arguments.items():
         name = str(key).removesuffix(_ENV)
-        if variable is None or name == key or not is_secret(name) or key in accepted:
+        if variable is None or name == key or not is_secret(name) or key in inspect.signature(target).parameters:
             continue
         if not os.environ.get(str(variable)):
             raise UserError(f"{where}.{key}: the environment variable it names is not set; export it")

@@ -284,7 +284,7 @@ def _warnings(summary: Mapping[str, Any]) -> list[str]:
         if row["cut"]:
             lines.append(f"{row['cut']} of {row['turns']} turns of the {row['role']} were cut at the longest answer.")
         if row["empty"]:
-            lines.append(f"{row['empty']} answers of the {row['role']}'s model held no word and were asked for again.")
+            lines.append(f"{row['empty']} answers of the {row['role']}'s model held no word; none of them is a turn.")
     flagged = sum(
         any(interval["flag"] for interval in row["shares"].values())
         for part in summary["behaviours"]

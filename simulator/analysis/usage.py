@@ -26,8 +26,8 @@ def usage(run: RunFolder) -> dict[str, Any] | None:
     together), `seconds_p50`, `seconds_p99`, `cost` (None where no price is configured). `sessions` holds, for
     `calls`, `tokens`, `retries`, `seconds` and `cost`, the 10 %, 50 % and 90 % quantiles over sessions. `replicas` has
     one row per server: `answers`, `faults` by kind, and `ejections`, how often it was left out. `turns` has one row per
-    role: `turns`, `cut` (the answer ended at its longest, `finish_reason` length), `empty` (answers without a word, for
-    which the course failed or the session ended).
+    role: `turns`, `cut` (the answer ended at its longest, `finish_reason` length), `empty` (answers without a word,
+    which are no turns: asked for again, or the end of a course that failed).
     """
     import polars as pl
 
