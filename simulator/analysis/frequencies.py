@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simulator.analysis.estimands import Scope
 from simulator.analysis.judgments import Behaviour, Judgments
-from simulator.codebooks import exploratory
+from simulator.codebooks import complete, exploratory
 from simulator.statistics.intervals import Interval
 from simulator.statistics.means import clustered
 from simulator.statistics.shares import (
@@ -24,6 +24,8 @@ from simulator.statistics.shares import (
 
 if TYPE_CHECKING:
     import polars as pl
+
+Array = npt.NDArray[np.float64]
 
 CLIENT_WORDS = 1000
 """Rates per client word are printed per this many client words."""
@@ -41,6 +43,8 @@ class Frequency:
         per_client_words: occurrences per `CLIENT_WORDS` client words, by estimand.
         any_occurrence: probability that `reference_length` units show it at least once, by estimand.
         count, units, sessions: raw numbers behind it.
+        in_turns: for behaviours of utterances, whether any utterance of a turn has it: the mean over clusters of the
+            sessions' shares of such turns, by estimand, with the numbers `count` and `turns` behind it.
     """
 
     by: str
@@ -55,6 +59,7 @@ class Frequency:
     count: int
     units: int
     sessions: int
+    in_turns: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -73,14 +78,17 @@ class Frequency:
             "count": self.count,
             "units": self.units,
             "sessions": self.sessions,
+            "in_turns": self.in_turns,
         }
 
 
 def behaviour_dict(behaviour: Behaviour) -> dict[str, Any]:
-    """The identifying fields of a behaviour, as they stand in every row, and whether its code is exploratory."""
+    """The identifying fields of a behaviour, as they stand in every row, the unit that was judged, whether its code is
+    exploratory and whether its definition is complete."""
     return {
         "codebook": behaviour.codebook, "role": behaviour.role, "code": behaviour.code, "behaviour": behaviour.name,
-        "exploratory": exploratory(behaviour.codebook, behaviour.code),
+        "unit": behaviour.unit, "exploratory": exploratory(behaviour.codebook, behaviour.code),
+        "complete": complete(behaviour.codebook, behaviour.code),
     }  # fmt: skip
 
 
@@ -106,6 +114,7 @@ def frequencies(
     turns = judgments.sessions["turns"].to_numpy().astype(np.float64)
     words = judgments.sessions["client_words"].to_numpy().astype(np.float64) / CLIENT_WORDS
     lengths = [reference_length(units[:, b]) for b in range(len(judgments.behaviours))]
+    parted = {b: judgments.turns_with(one) for b, one in enumerate(judgments.behaviours) if one.unit == "utterance"}
     rows: list[Frequency] = []
     for group, members in groups_of(judgments.sessions, by):
         who = clusters[members]
@@ -131,9 +140,16 @@ def frequencies(
                     each(rate_per, amounts=words[members]),
                     each(any_occurrence, units=n, length=lengths[b]),
                     lengths[b], int(k.sum()), int(n.sum()), len(live),
+                    _in_turns(*(column[members] for column in parted[b]), who, scopes, level) if b in parted else None,
                 )
             )  # fmt: skip
     return rows
+
+
+def _in_turns(k: Array, n: Array, who: npt.NDArray[np.int64], scopes: Sequence[Scope], level: float) -> dict[str, Any]:
+    shared = clustered(session_shares(k, n), who)
+    shares = {s.name: share_interval(shared, s.estimand, level, s.cluster).to_dict() for s in scopes}
+    return {"shares": shares, "count": int(k.sum()), "turns": int(n.sum())}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ shares, rates, contrasts, positions. A judgment without a value is missing, is n
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from simulator.agents.base import PRIVATE_CHANNELS
 from simulator.analysis.sources import of_source
+from simulator.codebooks import scale_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,24 +29,28 @@ _BINARY = {PRESENT, ABSENT}
 
 
 class Value(NamedTuple):
-    """One value of one code, for one role."""
+    """One value of one code, for one role; `unit` is what was judged: `utterance`, `turn`, `exchange`, `session` or
+    `course`."""
 
     codebook: str
     role: str
     code: str
     value: str
+    unit: str = "turn"
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """Something whose share is reported: a value of a choice (`question`), the presence of a code (`exclusivity`) or a
-    level reached (`empathy>=1`). Its units are all judgments of the same code and role that have a value."""
+    level reached (`empathy>=1`). Its units are all judgments of the same code and role, by the same kind of unit, that
+    have a value."""
 
     codebook: str
     role: str
     code: str
     name: str
     values: tuple[str, ...]
+    unit: str = "turn"
 
 
 class LiveRule(NamedTuple):
@@ -66,6 +71,7 @@ class Judgments:
         turn: index of the turn in its session; -1 for judgments of a whole session.
         value: index into `values`.
         missing: number of judgments without a value, by (codebook, code).
+        gaps: the same per session (sessions,), for codes that miss any.
     """
 
     sessions: "pl.DataFrame"
@@ -75,6 +81,7 @@ class Judgments:
     values: tuple[Value, ...]
     behaviours: tuple[Behaviour, ...]
     missing: Mapping[tuple[str, str], int]
+    gaps: Mapping[tuple[str, str], IntArray] = field(default_factory=dict)
 
     def count(self, group: IntArray, groups: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Occurrences and units, both (groups, behaviours), for a grouping of the judgments (j,) into 0..groups-1."""
@@ -89,9 +96,21 @@ class Judgments:
         """Occurrences and units per session, both (sessions, behaviours)."""
         return self.count(self.session, len(self.sessions))
 
+    def turns_with(self, behaviour: Behaviour) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Per session (sessions,): turns of which any unit shows the behaviour, and turns that have a unit of it."""
+        place = self.session * (int(self.turn.max(initial=0)) + 1) + self.turn
+        found = []
+        for test in (_shows, _unit):
+            wanted = np.array([test(behaviour, value) for value in self.values], dtype=np.bool_)[self.value]
+            at = np.unique(place[wanted & (self.turn >= 0)], return_index=True)[1]
+            sessions = self.session[wanted & (self.turn >= 0)][at]
+            found.append(np.bincount(sessions, minlength=len(self.sessions)).astype(np.float64))
+        return found[0], found[1]
+
 
 def _unit(behaviour: Behaviour, value: Value) -> bool:
-    return (behaviour.codebook, behaviour.role, behaviour.code) == (value.codebook, value.role, value.code)
+    same = (behaviour.codebook, behaviour.role, behaviour.code) == (value.codebook, value.role, value.code)
+    return same and behaviour.unit == value.unit
 
 
 def _shows(behaviour: Behaviour, value: Value) -> bool:
@@ -101,25 +120,39 @@ def _shows(behaviour: Behaviour, value: Value) -> bool:
 def behaviours_of(values: Sequence[Value]) -> tuple[Behaviour, ...]:
     """The behaviours that a set of observed values makes up, codes in order of appearance.
 
-    Values `present` / `absent` make one behaviour named after the code; whole numbers are levels and make one behaviour
-    per level reached; anything else is a choice, one behaviour per value.
+    Values `present` / `absent` make one behaviour named after the code, as do the values that a scale of the library
+    counts as present; levels make one behaviour per level reached above the scale's lowest; anything else is a choice,
+    one behaviour per value.
     """
-    codes: dict[tuple[str, str, str], list[str]] = {}
+    codes: dict[tuple[str, str, str, str], list[str]] = {}
     for value in values:
-        codes.setdefault((value.codebook, value.role, value.code), []).append(value.value)
-    found: list[Behaviour] = []
-    for (codebook, role, code), seen in codes.items():
-        if set(seen) <= _BINARY:
-            found.append(Behaviour(codebook, role, code, code, (PRESENT,)))
-        elif all(item.isdigit() for item in seen):
-            top = max(1, *(int(item) for item in seen))
-            found += [
-                Behaviour(codebook, role, code, f"{code}>={level}", tuple(str(k) for k in range(level, top + 1)))
-                for level in range(1, top + 1)
-            ]
-        else:
-            found += [Behaviour(codebook, role, code, item, (item,)) for item in sorted(set(seen))]
-    return tuple(found)
+        codes.setdefault((value.codebook, value.role, value.code, value.unit), []).append(value.value)
+    return tuple(
+        Behaviour(codebook, role, code, name, members, unit)
+        for (codebook, role, code, unit), seen in codes.items()
+        for name, members in _named(codebook, code, set(seen)).items()
+    )
+
+
+def _named(codebook: str, code: str, seen: set[str]) -> dict[str, tuple[str, ...]]:
+    """The behaviours of one code, as name and values."""
+    if seen <= _BINARY:
+        return {code: (PRESENT,)}
+    scale = scale_of(codebook, code)
+    if scale is not None and not seen <= set(scale.values):
+        scale = None
+    shown = () if scale is None else tuple(scale.present_values)
+    found = {code: shown} if shown else {}
+    levels: tuple[str, ...] = ()
+    if scale is not None and scale.kind == "ordinal":
+        levels = scale.values
+    elif scale is None and all(item.isdecimal() and str(int(item)) == item for item in seen):
+        levels = tuple(str(level) for level in range(max(1, *map(int, seen)) + 1))
+    if levels:
+        top = max(1, *(levels.index(item) for item in seen))
+        ladder = {f"{code}>={levels[at]}": levels[at:] for at in range(1, top + 1)}
+        return found | {name: members for name, members in ladder.items() if members != shown}
+    return found | {item: (item,) for item in sorted(seen) if (item,) != shown}
 
 
 def session_table(turns: "pl.DataFrame", courses: "pl.DataFrame") -> "pl.DataFrame":
@@ -226,17 +259,20 @@ def coded_judgments(
 
     sessions = session_table(turns, courses)
     words = [pl.col(name).cast(pl.String) for name in ("codebook", "role", "code", "value")]
-    rows = of_source(codings, coder).select("course_id", "session", "turn", *words)
+    unit = pl.col("unit").cast(pl.String) if "unit" in codings.columns else pl.lit("turn").alias("unit")
+    rows = of_source(codings, coder).select("course_id", "session", "turn", *words, unit)
     if probes != "all":
         keys = ["course_id", "session", "turn"]
         rows = rows.join(_select(turns, probes).select(keys), on=keys, how="semi")
-    missing = rows.filter(pl.col("value").is_null()).group_by("codebook", "code").len()
+    index = sessions.select("course_id", "session").with_row_index("at")
+    gone = rows.filter(pl.col("value").is_null())
+    missing = gone.group_by("codebook", "code").len()
     rows = rows.filter(pl.col("value").is_not_null())
     rows = pl.concat([rows, *_outcome_rows(rows, outcomes)])
-    kinds = rows.select("codebook", "role", "code", "value").unique().sort("codebook", "role", "code", "value")
-    index = sessions.select("course_id", "session").with_row_index("at")
+    keys = ["codebook", "role", "code", "value", "unit"]
+    kinds = rows.select(keys).unique().sort(keys)
     rows = rows.join(index, on=["course_id", "session"])
-    rows = rows.join(kinds.with_row_index("kind"), on=["codebook", "role", "code", "value"])
+    rows = rows.join(kinds.with_row_index("kind"), on=keys)
     raw = [Value(*kind) for kind in kinds.iter_rows()]
     return _judgments(
         sessions,
@@ -245,6 +281,10 @@ def coded_judgments(
         rows["kind"].to_numpy().astype(np.int64),
         tuple(_binary(value, raw) for value in raw),
         {(codebook, code): count for codebook, code, count in missing.iter_rows()},
+        {
+            (str(codebook), str(code)): np.bincount(part["at"].to_numpy().astype(np.int64), minlength=len(sessions))
+            for (codebook, code), part in gone.join(index, on=["course_id", "session"]).group_by("codebook", "code")
+        },
     )
 
 
@@ -253,7 +293,7 @@ def _outcome_rows(rows: "pl.DataFrame", outcomes: Outcomes) -> list["pl.DataFram
     import polars as pl
 
     found: list[pl.DataFrame] = []
-    unit = ["course_id", "session", "turn", "role", "codebook"]
+    unit = ["course_id", "session", "turn", "role", "codebook", "unit"]
     shown = pl.col("value").str.to_lowercase().replace_strict(_WORDS, default=ABSENT) == PRESENT
     for codebook, named in outcomes.items():
         for outcome, members in named.items():
@@ -268,7 +308,7 @@ _WORDS = {"true": PRESENT, "yes": PRESENT, "false": ABSENT, "no": ABSENT, PRESEN
 
 
 def _binary(value: Value, everything: Sequence[Value]) -> Value:
-    siblings = {other.value.lower() for other in everything if other[:3] == value[:3]}
+    siblings = {other.value.lower() for other in everything if other._replace(value=value.value) == value}
     return value._replace(value=_WORDS[value.value.lower()]) if siblings <= set(_WORDS) else value
 
 
@@ -280,6 +320,6 @@ def _select(turns: "pl.DataFrame", probes: Probes) -> "pl.DataFrame":
 
 def _judgments(
     sessions: "pl.DataFrame", session: IntArray, turn: IntArray, value: IntArray, values: tuple[Value, ...],
-    missing: Mapping[tuple[str, str], int],
+    missing: Mapping[tuple[str, str], int], gaps: Mapping[tuple[str, str], IntArray] | None = None,
 ) -> Judgments:  # fmt: skip
-    return Judgments(sessions, session, turn, value, values, behaviours_of(values), missing)
+    return Judgments(sessions, session, turn, value, values, behaviours_of(values), missing, gaps or {})

@@ -29,7 +29,7 @@ class Position:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
-            "by": self.by, "group": self.group, **behaviour_dict(self.behaviour), "unit": self.unit,
+            "by": self.by, "group": self.group, **behaviour_dict(self.behaviour), "places_of": self.unit,
             "place": self.place, "places": self.places,
             "shares": {name: interval.to_dict() for name, interval in self.shares.items()},
         }  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from simulator.codebooks.manifest import Manifest, manifest_problems
-from simulator.codebooks.schema import Code, Codebook
+from simulator.codebooks.schema import Code, Codebook, Scale
 from simulator.errors import UserError, nearest
 from simulator.instruments.files import read_document, try_document
 from simulator.personas.loading import read_yaml
@@ -57,6 +57,26 @@ def exploratory(codebook: str, code: str) -> bool:
         return True
     known = {each.id: each for each in load_codebook(codebook).codes}
     return code not in known or known[code].exploratory
+
+
+@lru_cache(maxsize=1024)
+def complete(codebook: str, code: str) -> bool:
+    """Whether a code of the library has all the fields asked of a complete one; an outcome has them if all its codes
+    do, and codes of unknown books count as incomplete."""
+    if codebook not in list_codebooks():
+        return False
+    book = load_codebook(codebook)
+    known = {each.id: each.complete for each in book.codes}
+    outcome = book.outcomes.get(code.removeprefix("outcome ")) if code not in known else None
+    return all(known[member] for member in outcome.codes) if outcome else known.get(code, False)
+
+
+@lru_cache(maxsize=1024)
+def scale_of(codebook: str, code: str) -> Scale | None:
+    """The scale of a code of the library; None for codes that it does not have."""
+    if codebook not in list_codebooks():
+        return None
+    return next((each.scale for each in load_codebook(codebook).codes if each.id == code), None)
 
 
 def load_manifest() -> Manifest:

@@ -23,7 +23,7 @@ import yaml
 from simulator.codebooks import Codebook, load_codebook
 from simulator.coding.base import CodedTurn, Judgment
 from simulator.coding.phrases import Hit, Phrase, Reader, Scope, Tokens, find_hits, index_phrases
-from simulator.coding.units import back_in_turns, check_units, in_utterances, units_fingerprint
+from simulator.coding.units import back_in_turns, check_units, in_utterances, units_fingerprint, whole_turns
 from simulator.errors import UserError, nearest
 from simulator.records.fingerprints import fingerprint, text_fingerprint
 from simulator.resources import read_yaml
@@ -174,7 +174,7 @@ class RuleCoder:
         for path, rules in files.items():
             _check(rules, book, path)
             try:
-                compiled = CodeRules(rules, scope, book.code(rules.code).unit)
+                compiled = CodeRules(rules, scope, whole_turns(book.code(rules.code).unit))
             except ValueError as error:
                 raise UserError(f"{path}: families: {error}") from None
             self._codes.setdefault(rules.role, []).append(compiled)

@@ -100,6 +100,11 @@ def check_units(units: str, where: str) -> Units:
     raise UserError(f"{where}: units '{units}'; choose 'turn' or 'utterance'")
 
 
+def whole_turns(unit: str) -> str:
+    """The unit that is stored where a coder reads a turn whole: codes of utterances are then judged by turn."""
+    return "turn" if unit == "utterance" else unit
+
+
 def units_fingerprint(units: Units) -> list[str]:
     """What the choice of units adds to a coder's fingerprint; nothing for whole turns."""
     return [text_fingerprint(Path(__file__).read_bytes())] if units == "utterance" else []

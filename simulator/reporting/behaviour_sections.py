@@ -46,7 +46,7 @@ def _code(codebook: str, code: str, rows: Sequence[Mapping[str, Any]], groups: S
         facets.append(
             facet(
                 nice(behaviour), [(nice(row["group"]), row["shares"]) for row in ordered(found, groups)],
-                subtitle=f"{count:,} in {units:,} {found[0]['role']} turns{_marked(rows)}",
+                subtitle=f"{count:,} in {units:,} {_units(found[0])}{_marked(rows)}",
                 css=colour(codebook, behaviour), axis=axis, digits=0 if axis.high > 0.1 else 1, percent=True,
             )
         )  # fmt: skip
@@ -54,20 +54,50 @@ def _code(codebook: str, code: str, rows: Sequence[Mapping[str, Any]], groups: S
 
 
 def _marked(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What stands behind a code on which people agree too little, or nobody knows whether they do."""
-    return ", exploratory" if rows[0]["exploratory"] else ""
+    """What stands behind a code on which people agree too little, or nobody knows whether they do, and behind one whose
+    definition lacks rules or examples."""
+    marks = {"exploratory": rows[0]["exploratory"], "incomplete definition": not rows[0]["complete"]}
+    return "".join(f", {mark}" for mark, holds in marks.items() if holds)
+
+
+def _by_behaviour(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The rows of each behaviour of each code."""
+    return [own for of_code in grouped(rows, "code").values() for own in grouped(of_code, "behaviour").values()]
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """The names of a codebook's behaviours, with the code where several codes have a value of that name."""
+    pairs = {(row["code"], row["behaviour"]) for row in rows}
+    values = [value for _, value in pairs]
+    return {
+        (code, value): nice(value) if values.count(value) == 1 else f"{nice(code)}: {nice(value).lower()}"
+        for code, value in pairs
+    }
+
+
+def _units(row: Mapping[str, Any]) -> str:
+    """What was judged, in the plural: `therapist utterances`, `sessions`."""
+    unit = f"{row['unit']}s"
+    return unit if row["unit"] in ("session", "course") else f"{row['role']} {unit}"
 
 
 def _frequency_table(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> Table:
     lines = []
-    for behaviour, found in grouped(rows, "behaviour").items():
+    parted = any(row["in_turns"] for row in rows)
+    names = _names(rows)
+    for found in _by_behaviour(rows):
         for row in ordered(found, groups):
             extra = [interval_text(row["pooled"], 3), interval_text(main(row["per_1000_client_words"]), 1)]
             extra.append(f"{interval_text(main(row['any_occurrence']))} in {row['reference_length']}")
             extra.append(f"{row['count']:,} / {row['units']:,}")
-            lines.append(([f"{nice(behaviour)}{_marked(found)}", nice(row["group"])], row["shares"], extra))
+            if parted:
+                turns = row["in_turns"]
+                extra.append(interval_text(main(turns["shares"])) if turns else "–")
+            name = f"{names[row['code'], row['behaviour']]}{_marked(found)}"
+            lines.append(([name, nice(row["group"]), _units(row)], row["shares"], extra))
     more = ["pooled share", "per 1,000 client words", "any occurrence", "count / units"]
-    return interval_table("Share: mean over clusters of session shares", ["behaviour", "group"], lines, more)
+    more += ["turns with any such utterance"] if parted else []
+    return interval_table("Share: mean over clusters of session shares", ["behaviour", "group", "unit"], lines, more)
 
 
 def contrasts(summary: Summary) -> View | None:
@@ -76,12 +106,13 @@ def contrasts(summary: Summary) -> View | None:
     coded = next((part for part in sources if part["coder"] is not None), None)
     panels: list[View] = []
     for codebook, rows in grouped(coded["rows"] if coded else [], "codebook").items():
-        for _, own in _therapist_first(rows):
+        names = _names(rows)
+        for code, own in _therapist_first(rows):
             for behaviour, found in sorted(
                 grouped(own, "behaviour").items(), key=lambda entry: behaviour_order(entry[0])
             ):
-                unit = f"share of {found[0]['role']} turns{_marked(found)}"
-                panels.append(_forest(nice(behaviour), nice(codebook), unit, found, True, colour(codebook, behaviour)))
+                name, unit = names[code, behaviour], f"share of {_units(found[0])}{_marked(found)}"
+                panels.append(_forest(name, nice(codebook), unit, found, True, colour(codebook, behaviour)))
     for part in sources:
         for measure, rows in grouped(part["rows"] if part["coder"] is None else [], "measure").items():
             panels.append(_forest(measure, "Questionnaires", "points on the scale", rows, False, "blue"))

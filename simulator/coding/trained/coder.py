@@ -17,7 +17,7 @@ from simulator.coding.trained.files import code_version, load
 from simulator.coding.trained.model import Prediction, TaskModel
 from simulator.coding.trained.sentences import cut, score_sentences
 from simulator.coding.trained.turns import Turns, lay_out
-from simulator.coding.units import back_in_turns, check_units, in_utterances, units_fingerprint
+from simulator.coding.units import back_in_turns, check_units, in_utterances, units_fingerprint, whole_turns
 from simulator.errors import UserError
 from simulator.records.fingerprints import fingerprint
 
@@ -125,8 +125,8 @@ def _judgments(
         found.append((
             row,
             Judgment(
-                turn.turn, task.role, task.code, task.values[value], 0, len(turn.text), task.unit, None, probability,
-                start, end,
+                turn.turn, task.role, task.code, task.values[value], 0, len(turn.text), whole_turns(task.unit), None,
+                probability, start, end,
             ),
         ))  # fmt: skip
     return found
