@@ -1,6 +1,7 @@
 """Trained coders: made by one command and validated by another, stored whole, refused when a byte changed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from simulator.coding.trained.examples import Examples
 from simulator.coding.trained.files import DESCRIPTION, NUMBERS, save
 from simulator.coding.trained.model import fit
 from simulator.coding.trained.recipes import DIALOGUE, PAIR, PARTS, Recipe, recipe_for
+from simulator.coding.trained.seen import seen_in_training
 from simulator.errors import UserError
 from tests.coded_for_tests import annomi_rows, epitome_rows, published, write
 
@@ -89,6 +91,77 @@ def test_another_part_of_a_training_video_is_left_out(
     other_part = [{**row, "video_id": "v3"} for row in annomi_rows(2, first=300)]
     path = write(tmp_path / "c.csv", [*annomi_rows(12, first=400), *other_part])
     assert say_nothing(capsys, [str(trained), "--against", str(path)])["client"]["sessions_left_out"] == 2
+
+
+def own(rows: Sequence[dict[str, str]], group: str | None) -> list[dict[str, str]]:
+    """The same sessions as a table of one's own; `group` begins the names of groups, None leaves the column out."""
+    return [
+        {"session": row["transcript_id"], "role": row["interlocutor"], "text": row["utterance_text"],
+         "code:main": row["main_therapist_behaviour"]} | ({"group": f"{group}{row['video_id']}"} if group else {})
+        for row in rows
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def of_own_tables(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, TrainedCoder]:
+    """Coders trained on the same sessions as a table `data.csv`, with a column `group` and without."""
+    found = {}
+    for grouped in (True, False):
+        folder = tmp_path_factory.mktemp("own")
+        examples = read_examples(write(folder / "data.csv", own(annomi_rows(12), "person " if grouped else None)))
+        save(folder / "coder", fit(examples, recipe_for(examples)), examples)
+        found[grouped] = TrainedCoder(folder / "coder")
+    return found
+
+
+def left_out(coder: TrainedCoder, path: Path, rows: Sequence[dict[str, str]]) -> tuple[int, bool]:
+    seen = seen_in_training(coder.training, read_examples(write(path, rows)))
+    return int(seen.sessions.sum()), seen.groups_compared
+
+
+def test_groups_of_own_tables_are_the_same_people_whatever_the_files_are_called(
+    of_own_tables: dict[bool, TrainedCoder], tmp_path: Path
+) -> None:
+    others = annomi_rows(12, seed=9)
+    assert left_out(of_own_tables[True], tmp_path / "B.csv", own(others, "person ")) == (12, True)
+    assert left_out(of_own_tables[True], tmp_path / "B.csv", own(others, "nobody ")) == (0, True)
+    empty = [{**row, "group": ""} for row in own(others, "person ")]
+    assert left_out(of_own_tables[True], tmp_path / "B.csv", empty) == (0, True)
+
+
+def test_numbers_of_sessions_without_a_group_say_nothing_about_another_file(
+    of_own_tables: dict[bool, TrainedCoder], tmp_path: Path
+) -> None:
+    others = annomi_rows(12, seed=9)
+    assert left_out(of_own_tables[False], tmp_path / "y" / "data.csv", own(others, None)) == (0, False)
+    assert left_out(of_own_tables[True], tmp_path / "data.csv", own(others, None)) == (0, False)
+    assert left_out(of_own_tables[False], tmp_path / "same.csv", own(annomi_rows(12), None)) == (12, False)
+
+
+def test_videos_of_annomis_other_form_are_known_by_their_transcripts(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coder, rows = TrainedCoder(trained), published(annomi_rows(24, seed=9))
+    assert left_out(coder, tmp_path / "b.csv", rows) == (24, False)
+    # transcript 1000 is new and stands in the video of transcript 0
+    part = [{**row, "transcript_id": "1000" if row["transcript_id"] == "1" else row["transcript_id"]} for row in rows]
+    part += published(annomi_rows(12, first=400))
+    assert left_out(coder, tmp_path / "c.csv", part) == (24, False)
+    assert (
+        say_nothing(capsys, [str(trained), "--against", str(tmp_path / "c.csv")])["client"]["sessions_left_out"] == 24
+    )
+    assert validate_command([str(trained), "--against", str(tmp_path / "c.csv")]) == 0
+    assert "do not name videos alike: left out by sessions and texts only" in capsys.readouterr().err
+
+
+def test_a_coder_that_other_code_trained_is_used_with_a_warning(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    TrainedCoder(trained)
+    assert not caplog.records
+    monkeypatch.setattr("simulator.coding.trained.files.code_version", lambda: "another")
+    TrainedCoder(trained)
+    assert "trained by other code than this" in caplog.text and "another here" in caplog.text
 
 
 def test_a_folder_of_json_and_npz_without_pickles_or_texts(trained: Path) -> None:

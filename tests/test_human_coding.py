@@ -12,7 +12,9 @@ import pytest
 
 from simulator.analysis.summary import summarise
 from simulator.cli.main import _dispatch
-from simulator.coding.human.drawing import allocate
+from simulator.codebooks.parts import Unit
+from simulator.coding.datasets import code_run
+from simulator.coding.human.drawing import Score, allocate, draw
 from simulator.coding.human.key import human_codings, read_keys
 from simulator.errors import UserError
 from simulator.store.reading import read_table
@@ -133,6 +135,23 @@ def test_a_sample_stratified_by_score_draws_rare_values_more_often_and_says_so(
         assert row.inclusion_probability == sizes["drawn"] / sizes["population"]
         assert row.stratum.split(":")[1] == value[row.course_id, row.turn]
     assert sum(1 / row.inclusion_probability for row in key.rows) == pytest.approx(96)
+
+
+def test_a_unit_has_the_stratum_of_what_was_judged_and_never_that_of_its_first_part(fresh: RunFolder) -> None:
+    def strata(unit: Unit) -> dict[str, int]:
+        score = Score("rules", "main_therapist_behaviour")
+        _, found = draw([fresh], unit, ["therapist"], design="stratified", size=40, seed=0, score=score)
+        return {name.split(":")[1]: sizes["population"] for name, sizes in found.items()}
+
+    whole = sorted((fresh.dataset / "codings").glob("*.parquet"))
+    turns = strata("turn")
+    assert strata("utterance") == {name: 2 * count for name, count in turns.items()}, "each turn has two utterances"
+    code_run(fresh.path, "rules", {"_target_": "simulator.coding.rules.RuleCoder", "units": "utterance"})
+    for file in whole:
+        file.unlink()
+    assert sum(strata("utterance").values()) == 2 * sum(turns.values()) and "missing" not in strata("utterance")
+    with pytest.raises(UserError, match="by utterance, which says nothing about a whole turn; draw --unit utterance"):
+        strata("turn")
 
 
 def test_small_strata_give_all_they_have_and_the_others_the_rest() -> None:

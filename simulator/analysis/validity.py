@@ -20,31 +20,16 @@ from simulator.coding.base import Coder
 from simulator.coding.people import people
 from simulator.coding.rules import PATTERNS, RuleCoder
 from simulator.coding.trained.coder import TrainedCoder
-from simulator.coding.trained.examples import CodedSession, Examples, Task
-from simulator.coding.trained.files import group_hash, text_hashes
+from simulator.coding.trained.examples import Examples, Task
 from simulator.coding.trained.folds import fold_of_turns
 from simulator.coding.trained.length import by_length, fit_length
+from simulator.coding.trained.seen import seen_in_training
 from simulator.coding.trained.turns import lay_out
 from simulator.errors import UserError, nearest
 from simulator.records.text import count_words
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-_SEEN_SHARE = 0.5
-
-
-def seen_in_training(coder: TrainedCoder, session: CodedSession, data: str) -> bool:
-    """Whether a session, half of its longer texts or its group stands in the coder's training set.
-
-    Args:
-        data: the data set's name; groups are compared within one set only.
-    """
-    training = coder.training
-    if session.fingerprint in training.sessions or group_hash(data, session.group) in training.groups:
-        return True
-    hashes = text_hashes([turn.text for turn in session.turns])
-    return len(hashes) > 2 and float(np.isin(hashes, training.texts).mean()) >= _SEEN_SHARE
 
 
 def validate(coder: Coder, examples: Examples, resamples: int = 2000) -> dict[str, dict[str, Any]]:
@@ -53,9 +38,9 @@ def validate(coder: Coder, examples: Examples, resamples: int = 2000) -> dict[st
     Raises:
         UserError: no task in common, other values, other units, or no session that the coder has not seen.
     """
-    seen = np.zeros(len(examples.sessions), dtype=np.bool_)
+    seen, compared = np.zeros(len(examples.sessions), dtype=np.bool_), None
     if isinstance(coder, TrainedCoder):
-        seen[:] = [seen_in_training(coder, session, examples.name) for session in examples.sessions]
+        seen, compared = seen_in_training(coder.training, examples)
     if seen.all():
         raise UserError(
             f"{examples.source}: the coder was trained on all {len(seen)} sessions; validate it on others, "
@@ -71,6 +56,7 @@ def validate(coder: Coder, examples: Examples, resamples: int = 2000) -> dict[st
             "data": examples.source_hash,
             "sessions": len(fresh.sessions),
             "sessions_left_out": int(seen.sum()),
+            "groups_compared": compared,
             "missing": missing,
             "exploratory": exploratory(task.codebook, task.code),
             **people(task.codebook, task.code).to_dict(),

@@ -35,6 +35,10 @@ def main(arguments: Sequence[str]) -> int:
     seen = max(report["sessions_left_out"] for report in found.values())
     if seen:
         say(f"left out: {seen} sessions that the coder was trained on")
+    first = next(iter(found.values()))
+    if first["groups_compared"] is False:
+        groups = first["intervals"]["kappa"]["cluster"]
+        say(f"this file and the training set do not name {groups} alike: left out by sessions and texts only")
     if options.json:
         show_json(found)
         return 0

@@ -12,13 +12,13 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from simulator.codebooks.parts import Unit
 from simulator.coding.base import CodedTurn, sessions_of
-from simulator.coding.human.units import Place, places, unit_key
+from simulator.coding.human.units import Place, places
 from simulator.errors import UserError, nearest
 from simulator.records.seeds import key64
 from simulator.store.runs import RunFolder
@@ -31,7 +31,10 @@ BANDS = 5
 """Strata of a probability: its fifths in the run."""
 
 ALL, MISSING = "all", "missing"
-_NAMES = ("coder", "code", "value", "coder_fingerprint")
+_NAMES = ("coder", "code", "value", "coder_fingerprint", "unit")
+_LEVEL = {"utterance": 0, "turn": 1, "exchange": 1, "session": 2, "course": 3}
+_KEY_OF = (4, 3, 2, 1)
+"""How many of course, session, turn and start tell the units of a level apart."""
 _TURNS = ["course_id", "session", "turn", "role", "text"]
 
 
@@ -79,13 +82,13 @@ def draw(
         score: `stratified` only.
 
     Raises:
-        UserError: fewer than two asked for, no unit to draw, or no judgments of the score.
+        UserError: fewer than two asked for, no unit to draw, or no judgments of the score by this unit.
     """
     if size < 2:
         raise UserError("sample: fewer than 2 units; raise --size")
     strata: dict[tuple[str, str], _Stratum] = {}
     for run in runs:
-        band = _bands(run, score) if score else None
+        band = _bands(run, score, unit) if score else None
         for turns in _excerpts(run, unit):
             found = list(places(turns, unit, roles))
             elements: list[Sequence[Place]] = [found] if design == "sessions" and found else [[one] for one in found]
@@ -145,9 +148,13 @@ def _excerpts(run: RunFolder, unit: Unit) -> Iterator[list[CodedTurn]]:
             yield [turn for turns in course for turn in turns]
 
 
-def _bands(run: RunFolder, score: Score) -> Callable[[Place], str]:
+def _bands(run: RunFolder, score: Score, unit: Unit) -> Callable[[Place], str]:
     """The stratum of a unit by a coder's judgment: fifths of the probability that a binary code is present where the
-    coder gives probabilities, its values otherwise."""
+    coder gives probabilities, its values otherwise. A part of the judged unit has the stratum of the whole.
+
+    Raises:
+        UserError: no judgments of the score, or such as say nothing about the whole unit.
+    """
     import polars as pl
 
     words = [pl.col(name).cast(pl.String) for name in _NAMES]
@@ -167,11 +174,18 @@ def _bands(run: RunFolder, score: Score) -> Callable[[Place], str]:
         raise UserError(f"{run.path}: '{score.coder}' did not judge '{score.code}'{nearest(score.code, codes)}")
     if chosen["coder_fingerprint"].n_unique() > 1:
         raise UserError(f"{run.path}: codings by {chosen['coder_fingerprint'].n_unique()} versions of '{score.coder}'")
+    level = min(_LEVEL[judged] for judged in chosen["unit"].unique())
+    if level < _LEVEL[unit]:
+        judged = min(chosen["unit"].unique(), key=lambda one: _LEVEL[one])
+        raise UserError(
+            f"{run.path}: '{score.coder}' judged '{score.code}' by {judged}, which says nothing about a whole {unit}; "
+            f"draw --unit {judged}, or stratify by a score of each {unit}"
+        )
     labels = _labels(chosen)
-    held: Mapping[str, str] = {
-        unit_key(*key): label for key, label in zip(chosen.select(keys).iter_rows(), labels, strict=True)
+    held: Mapping[tuple[Any, ...], str] = {
+        key[: _KEY_OF[level]]: label for key, label in zip(chosen.select(keys).iter_rows(), labels, strict=True)
     }
-    return lambda place: held.get(place.key, MISSING)
+    return lambda place: held.get((place.course_id, place.session, place.turn, place.start)[: _KEY_OF[level]], MISSING)
 
 
 def _labels(rows: pl.DataFrame) -> list[str]:

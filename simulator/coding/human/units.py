@@ -26,12 +26,7 @@ class Place(NamedTuple):
     @property
     def key(self) -> str:
         """Tells it apart from the other units of its kind in a run."""
-        return unit_key(self.course_id, self.session, self.turn, self.start)
-
-
-def unit_key(course_id: str, session: int, turn: int | None, start: int | None) -> str:
-    """Tells units of one kind in a run apart."""
-    return f"{course_id}:{session}:{turn}:{start}"
+        return f"{self.course_id}:{self.session}:{self.turn}:{self.start}"
 
 
 def sheet_codes(book: Codebook, chosen: Sequence[str] | None, unit: str | None) -> tuple[Unit, list[Code]]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from simulator.codebooks import load_codebook
 from simulator.coding.base import CodedTurn
+from simulator.coding.loaders.tables import read_table
 from simulator.coding.trained.examples import CodedSession, Examples, Task
-from simulator.store.importers.annomi import CODE_OF, read_annomi
+from simulator.store.importers.annomi import CODE_OF, VIDEO_COLUMNS, read_annomi
 
 SHORT = {"therapist": "therapist", "client": "client"}
 
@@ -35,4 +36,7 @@ def read(path: Path) -> Examples:
         )
         for course in dataset.tables["courses"]
     )
-    return Examples("annomi", str(path), dataset.source_hash, "videos", tasks, sessions)
+    video = next(name for name in VIDEO_COLUMNS if name in read_table(path).header)
+    return Examples(
+        "annomi", str(path), dataset.source_hash, "videos", tasks, sessions, f"annomi {video}", "annomi transcript_id"
+    )

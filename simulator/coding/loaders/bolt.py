@@ -49,7 +49,7 @@ def read(path: Path) -> Examples:
         )
         for identity, text in texts.items()
     )
-    return Examples("bolt", str(path), table.sha256, "texts", tasks, sessions)
+    return Examples("bolt", str(path), table.sha256, "texts", tasks, sessions, f"bolt {role}")
 
 
 def code_of(label: str) -> str:

@@ -71,7 +71,7 @@ def read(path: Path, left_out: Collection[str] = ()) -> Examples:
         sessions.append(CodedSession(cells[post], turns, codes, evidence))
     if not sessions:
         raise UserError(f"{path}: no pairs below the header")
-    return Examples("epitome", str(path), table.sha256, "posts", tasks, tuple(sessions))
+    return Examples("epitome", str(path), table.sha256, "posts", tasks, tuple(sessions), f"epitome {post}")
 
 
 def _columns(table: Table, path: Path, joint: bool) -> dict[str, tuple[str, str]]:

@@ -59,7 +59,7 @@ def read(path: Path) -> Examples:
         for code in sorted(principles)
         if rated
     )
-    return Examples("humanebench", str(path), table.sha256, "questions", tasks, tuple(sessions))
+    return Examples("humanebench", str(path), table.sha256, "questions", tasks, tuple(sessions), "humanebench")
 
 
 def _value(rating: str, where: str) -> str:

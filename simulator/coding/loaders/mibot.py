@@ -39,7 +39,7 @@ def read(path: Path) -> Examples:
     tasks = tuple(Task(role, "mibot-auto-misc", "1", role, role, LABELS[role], "utterance") for role in LABELS)
     return Examples(
         "mibot", str(path), table.sha256, "sessions", tasks,
-        tuple(_session(name, sorted(rows)) for name, rows in sessions.items()),
+        tuple(_session(name, sorted(rows)) for name, rows in sessions.items()), "mibot",
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """A CSV of one's own: columns `session`, `role`, `text`, and one column `code:NAME` per code.
 
 Rows are turns, in the order of the column `turn` where there is one, else as they stand. `group` keeps sessions
-together (people, videos); by default every session is its own. An empty code is a turn that nobody coded. A code that
-both roles bear becomes a task per role. Values are those that occur, in alphabetical order; whole numbers make an
-ordinal code.
+together (people, videos), in this file and in others; by default every session is its own, and its number says nothing
+about other files, which holds for sessions with an empty `group`, too. An empty code is a turn that nobody coded. A
+code that both roles bear becomes a task per role. Values are those that occur, in alphabetical order; whole numbers
+make an ordinal code.
 """
 
 from __future__ import annotations
@@ -38,9 +39,14 @@ def read(path: Path) -> Examples:
         raise UserError(f"{path}: no turns below the header")
     names = _task_names(columns, sessions)
     tasks = tuple(_task(name, column, role, sessions) for (column, role), name in names.items())
+    grouped = "group" in table.header
     return Examples(
-        path.stem, str(path), table.sha256, "groups" if "group" in table.header else "sessions", tasks,
-        tuple(_session(path, name, rows, names) for name, rows in sessions.items()),
+        path.stem, str(path), table.sha256, "groups" if grouped else "sessions", tasks,
+        tuple(
+            _session(path, name, f"{table.sha256[:16]} {name}" if grouped else name, rows, names)
+            for name, rows in sessions.items()
+        ),
+        "table" if grouped else None,
     )  # fmt: skip
 
 
@@ -66,8 +72,9 @@ def _task(name: str, column: str, role: str, sessions: dict[str, list[tuple[int,
 
 
 def _session(
-    path: Path, name: str, rows: list[tuple[int, int, dict[str, str]]], names: dict[tuple[str, str], str]
+    path: Path, name: str, alone: str, rows: list[tuple[int, int, dict[str, str]]], names: dict[tuple[str, str], str]
 ) -> CodedSession:
+    """`alone` is the group of a session that names none."""
     rows = sorted(rows, key=lambda entry: entry[:2])
     course = fingerprint(["table", name])
     codes: dict[str, dict[int, str]] = {}
@@ -75,7 +82,7 @@ def _session(
         for (column, role), task in names.items():
             if cells["role"] == role and cells[column].strip():
                 codes.setdefault(task, {})[index] = cells[column].strip()
-    groups = {cells.get("group", "").strip() or name for _, _, cells in rows}
+    groups = {cells.get("group", "").strip() or alone for _, _, cells in rows}
     if len(groups) > 1:
         raise UserError(f"{path}: session '{name}' has several values of group: {', '.join(sorted(groups)[:3])}")
     turns = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,11 @@ class CodedSession:
     stratum: str | None = None
 
     @property
+    def id(self) -> str:
+        """What its data set calls it, as a course."""
+        return self.turns[0].course_id
+
+    @property
     def fingerprint(self) -> str:
         """Stands for what is said in it."""
         return transcript_fingerprint([(turn.role, turn.text) for turn in self.turns])
@@ -60,6 +65,9 @@ class Examples:
         source: the file it was read from.
         source_hash: SHA-256 of the file, hexadecimal.
         group: what `CodedSession.group` is, in the plural.
+        group_key: within what ids of groups name the same group in another file (`annomi video_id`, `table`); None
+            where they name nothing outside this one.
+        session_key: the same for the ids of sessions (their turns' `course_id`).
     """
 
     name: str
@@ -68,6 +76,8 @@ class Examples:
     group: str
     tasks: tuple[Task, ...]
     sessions: tuple[CodedSession, ...]
+    group_key: str | None = None
+    session_key: str | None = None
 
     def task(self, name: str) -> Task:
         """The task called `name`. Raises: UserError with the nearest name."""
@@ -78,14 +88,12 @@ class Examples:
 
     def of_tasks(self, names: Sequence[str]) -> Examples:
         """The same sessions, with some of the tasks only."""
-        tasks = tuple(self.task(name) for name in names)
-        return Examples(self.name, self.source, self.source_hash, self.group, tasks, self.sessions)
+        return replace(self, tasks=tuple(self.task(name) for name in names))
 
     def subset(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Examples:
         """Some of the sessions, by index or by mask."""
         places = np.arange(len(self.sessions))[chosen]
-        sessions = tuple(self.sessions[place] for place in places)
-        return Examples(self.name, self.source, self.source_hash, self.group, self.tasks, sessions)
+        return replace(self, sessions=tuple(self.sessions[place] for place in places))
 
     def values(self, task: Task) -> npt.NDArray[np.int64]:
         """The value of every turn, sessions end to end, as a place in `task.values`; -1 where nobody coded it."""

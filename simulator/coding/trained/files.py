@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,9 @@ from simulator.records.fingerprints import fingerprint, text_fingerprint
 from simulator.records.seeds import key64
 from simulator.records.text import count_words
 
-FORMAT = 1
+_log = logging.getLogger("dyad.coding")
+
+FORMAT = 2
 DESCRIPTION, NUMBERS = "coder.json", "coder.npz"
 
 LONG_TEXT = 8
@@ -60,7 +63,8 @@ class TaskDescription(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Description(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What `coder.json` says. `sessions` are transcript hashes; `group` is what folds kept whole."""
+    """What `coder.json` says. `sessions` are transcript hashes; `group` is what folds kept whole; `group_key` and
+    `session_key` as in `Examples`."""
 
     format: int
     dyad: str
@@ -69,6 +73,8 @@ class Description(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     source_hash: str
     training_set: str
     group: str
+    group_key: str | None
+    session_key: str | None
     groups: int
     sessions: list[str]
     recipe: Recipe
@@ -79,11 +85,15 @@ class Description(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Training(NamedTuple):
-    """What a coder was trained on, as hashes: transcripts, groups, and sorted those of longer texts."""
+    """What a coder was trained on, as hashes: transcripts, groups and ids of sessions (none where they name nothing
+    outside their file), and sorted those of longer texts."""
 
     sessions: frozenset[str]
     groups: frozenset[int]
+    ids: frozenset[int]
     texts: npt.NDArray[np.uint64]
+    group_key: str | None
+    session_key: str | None
 
 
 @cache
@@ -95,12 +105,12 @@ def code_version() -> str:
 
 def text_hashes(texts: Sequence[str]) -> npt.NDArray[np.uint64]:
     """Sorted hashes of the different texts of at least `LONG_TEXT` words."""
-    return np.array(sorted({key64(text) for text in texts if count_words(text) >= LONG_TEXT}), np.uint64)
+    return _sorted(key64(text) for text in texts if count_words(text) >= LONG_TEXT)
 
 
-def group_hash(data: str, group: str) -> int:
-    """Stands for a video, post or person of a data set, without naming it."""
-    return key64(f"{data}\0{group}")
+def id_hashes(key: str | None, ids: Iterable[str]) -> list[int]:
+    """Stand for videos, posts, people or sessions of a data set, without naming them; empty without a `key`."""
+    return [] if key is None else [key64(f"{key}\0{one}") for one in ids]
 
 
 def save(folder: Path, model: Model, examples: Examples) -> Description:
@@ -113,9 +123,8 @@ def save(folder: Path, model: Model, examples: Examples) -> Description:
 
     arrays: dict[str, npt.NDArray[Any]] = {
         "texts": text_hashes([turn.text for session in examples.sessions for turn in session.turns]),
-        "groups": np.array(
-            sorted({group_hash(examples.name, session.group) for session in examples.sessions}), np.uint64
-        ),
+        "groups": _sorted(id_hashes(examples.group_key, (session.group for session in examples.sessions))),
+        "ids": _sorted(id_hashes(examples.session_key, (session.id for session in examples.sessions))),
     }
     for vocabulary in model.reader.vocabularies:
         arrays[f"{vocabulary.kind}.hashes"] = vocabulary.hashes
@@ -134,6 +143,8 @@ def save(folder: Path, model: Model, examples: Examples) -> Description:
         source_hash=examples.source_hash,
         training_set=examples.fingerprint,
         group=examples.group,
+        group_key=examples.group_key,
+        session_key=examples.session_key,
         groups=len({session.group for session in examples.sessions}),
         sessions=sorted({session.fingerprint for session in examples.sessions}),
         recipe=model.reader.recipe,
@@ -153,12 +164,18 @@ def save(folder: Path, model: Model, examples: Examples) -> Description:
 
 
 def load(folder: Path) -> tuple[Model, Description, Training]:
-    """A trained model, its description, and what it was trained on.
+    """A trained model, its description, and what it was trained on. A warning is logged where other code trained it.
 
     Raises:
         UserError: no coder there, a changed byte, another format, rules that have changed since.
     """
     description = read_description(folder)
+    if description.code_version != code_version():
+        _log.warning(
+            "%s: trained by other code than this (%s there, %s here), which may judge differently; validate it, or "
+            "train it again",
+            folder, description.code_version, code_version(),
+        )  # fmt: skip
     content = _bytes(folder / NUMBERS)
     if hashlib.sha256(content).hexdigest() != description.numbers:
         raise UserError(f"{folder / NUMBERS}: not the file that was written ({_CHANGED})")
@@ -177,7 +194,10 @@ def load(folder: Path) -> tuple[Model, Description, Training]:
         tasks = [_task_model(task, arrays) for task in description.tasks]
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder / NUMBERS}: cannot be read ({error}); train the coder again") from None
-    training = Training(frozenset(description.sessions), frozenset(arrays["groups"].tolist()), arrays["texts"])
+    training = Training(
+        frozenset(description.sessions), frozenset(arrays["groups"].tolist()), frozenset(arrays["ids"].tolist()),
+        arrays["texts"], description.group_key, description.session_key,
+    )  # fmt: skip
     return Model(Reader(description.recipe, hits, vocabularies, meaning), tasks), description, training
 
 
@@ -195,6 +215,10 @@ def read_description(folder: Path) -> Description:
     if _encode(description) != content or _fingerprint(description) != description.fingerprint:
         raise UserError(f"{path}: not what was written ({_CHANGED})")
     return description
+
+
+def _sorted(hashes: Iterable[int]) -> npt.NDArray[np.uint64]:
+    return np.array(sorted(set(hashes)), np.uint64)
 
 
 _CHANGED = "a changed byte; train it again or take a sound copy"
