@@ -25,6 +25,7 @@ from simulator.analysis.quality import counts_by_session, length_row, quality_ta
 from simulator.analysis.transfer import transfer_table
 from simulator.cli.output import say, show, show_json
 from simulator.coding.loaders import read_examples
+from simulator.coding.measured import unread_sessions
 from simulator.coding.people import people
 from simulator.coding.rules import RuleCoder
 from simulator.coding.trained.folds import fold_of_turns
@@ -200,6 +201,7 @@ def tables(options, folder):
     of_words = np.bincount(of_turn, words * (roles == "therapist"), minlength=len(lengths))
     trained = judge([("ours", ())], folder, 1, options.folds, options.jobs, ("annomi",))["ours", (), "annomi", 0]
     rules = rule_values(examples)
+    unread = unread_sessions("rules", "annomi", examples.session_key, [session.id for session in examples.sessions])
     report = {"sessions": len(lengths), "high": int(high.sum()), "low": int((~high).sum()), "coders": {}}
     for name in ("experts", "trained, out of fold", "rules"):
         counts = {"words": of_words.astype(float)}
@@ -208,6 +210,11 @@ def tables(options, folder):
             values = {"experts": judged.meant, "rules": rules[task.name][judged.rows]}.get(name, judged.given)
             counts |= counts_by_session(of_turn[judged.rows], values, task.values, len(lengths))
         report["coders"][name] = quality_table(counts, high, videos, "videos")
+        if name == "rules" and unread is not None:
+            kept = np.array(unread)
+            own = {value: count[kept] for value, count in counts.items()}
+            report["coders"]["rules, unread videos"] = quality_table(own, high[kept], videos[kept], "videos")
+            report["unread"] = {"sessions": int(kept.sum()), "high": int(high[kept].sum())}
         report["length"] = length_row(counts, high, videos, "videos")
     mibot = Path(folder) / "mibot" / "utterances.csv"
     if mibot.is_file():
@@ -234,6 +241,12 @@ def rule_values(examples):
 
 def show_tables(report):
     show(f"high ({report['high']}) against low ({report['low']}) quality; intervals resample videos; unit: utterance")
+    if "unread" in report:
+        own = report["unread"]
+        show(
+            f"the rules were written in view of all but {own['sessions']} sessions ({own['high']} of high quality): "
+            f"only 'rules, unread videos' is a test of them"
+        )
     rows = [("", report["length"])] + [(name, row) for name, table in report["coders"].items() for row in table]
     for name, row in rows:
         digits = 0 if not name else 2

@@ -16,13 +16,17 @@ import yaml
 from simulator.analysis.agreement import agreement
 from simulator.coding.base import code_dataset
 from simulator.coding.rules import RuleCoder
-from simulator.store.importers.annomi import read_annomi
+from simulator.store.importers.annomi import course_id, read_annomi
 
 HOW = (
     "Written by hand with the development videos in view, weights small integers set by hand; videos whose blake2b "
     "hash is divisible by 5 held out: their texts were not read, and no rule was decided by their figures. "
     "The reference is one expert's code per utterance."
 )
+
+
+class Numbers(list):
+    """Printed on one line."""
 
 
 def held_out(video: str) -> bool:
@@ -41,6 +45,7 @@ def main() -> None:
         "development": tables["courses"].filter(~kept),
         "both": tables["courses"],
     }
+    unread = set(parts["held out"]["course_id"])
     figures = []
     for part, courses in parts.items():
         here = [table.join(courses, on="course_id", how="semi") for table in (codings, tables["turns"])]
@@ -61,7 +66,11 @@ def main() -> None:
         "data": f"AnnoMI, shared part: {sessions} sessions of {videos} videos",
         "how": HOW,
         "figures": figures,
+        "unread": Numbers(number for number in range(1000) if course_id(str(number)) in unread),
     }
+    yaml.SafeDumper.add_representer(
+        Numbers, lambda dumper, numbers: dumper.represent_sequence("tag:yaml.org,2002:seq", numbers, flow_style=True)
+    )
     print(yaml.safe_dump(document, sort_keys=False, width=118), end="")
 
 

@@ -17,9 +17,11 @@ from simulator.analysis.quality import counts_by_session, length_row, quality_ta
 from simulator.analysis.transfer import NOTE, transfer_table
 from simulator.analysis.validity import validate
 from simulator.analysis.validity_figures import Coded, figures
+from simulator.cli.main import _dispatch as dispatch
 from simulator.codebooks import exploratory
 from simulator.coding.base import CodedTurn, Judgment
 from simulator.coding.loaders import read_examples
+from simulator.coding.measured import READ, UNREAD, measured
 from simulator.coding.rules import RuleCoder
 from simulator.coding.trained.examples import Examples, Task
 from simulator.coding.trained.folds import fold_of_turns, spread
@@ -28,7 +30,7 @@ from simulator.coding.trained.recipes import DIALOGUE
 from simulator.errors import UserError
 from simulator.statistics.calibration import area_under_curve
 from simulator.statistics.clustered_agreement import cluster_interval, discrimination, intraclass, pearson
-from tests.coded_for_tests import annomi_rows, epitome_rows, write
+from tests.coded_for_tests import annomi_rows, epitome_rows, published, write
 
 SHROUT_FLEISS = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
 """Six targets by four judges, Shrout & Fleiss (1979), table 2; their table 4 has ICC(2,1) .29 and ICC(3,1) .71."""
@@ -190,6 +192,9 @@ def test_high_and_low_quality_by_hand() -> None:
     assert (ratio["high"]["estimate"], ratio["low"]["estimate"]) == (4.0, 0.0)
     assert ratio["auc"]["estimate"] == 1.0
     assert rows["share of input"]["auc"]["estimate"] == 1.0, "low sessions have more of it"
+    assert ratio["high"]["low"] is not None
+    for one in (ratio["low"], ratio["auc"]):
+        assert (one["low"], one["high"], one["flag"]) == (None, None, "too few clusters"), "one video has no width"
     assert length_row(counts, high, np.arange(3), "videos")["auc"]["estimate"] == 0.0
     assert "change among change and sustain" not in rows
 
@@ -263,3 +268,37 @@ def test_benchmarks_without_the_sets_say_what_is_missing(
     monkeypatch.setenv("DYAD_DATA_DIR", str(tmp_path))
     with pytest.raises(UserError, match="no such file; DYAD_DATA_DIR must name"):
         bench([])
+
+
+@pytest.mark.parametrize("form", ["shared", "published"])
+def test_sessions_in_view_of_which_the_rules_were_written_are_reported_apart_from_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    rows = annomi_rows(12, turns=12)
+    path = write(tmp_path / "a.csv", published(rows) if form == "published" else rows)
+    known = measured("rules", "annomi")
+    assert known is not None
+    unread = [number for number in known.unread if number < 12]
+    assert unread == [2, 4]
+    for coder in (RuleCoder(), Hesitant()):
+        report = validate(coder, read_examples(path), resamples=100)["therapist"]
+        parts = report["rules_read"]
+        assert set(parts) == {UNREAD, READ}
+        assert (parts[UNREAD]["sessions"], parts[READ]["sessions"]) == (2, 10)
+        assert parts[UNREAD]["units"] + parts[READ]["units"] == report["units"]
+        assert parts[UNREAD]["kappa"] != report["kappa"] or coder.name == "hesitant"
+        assert ("rules" in parts[UNREAD]["baselines"]) == (coder.name == "hesitant")
+    assert dispatch(["validate", "rules", "--against", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "rules' view: unread: 12 units, 2 sessions of 2 videos: macro_f1" in shown
+    assert "rules' view: read, or not known to be unread: 60 units" in shown
+
+
+def test_data_that_the_rules_have_nothing_to_do_with_have_no_such_parts(tmp_path: Path) -> None:
+    rows = [
+        {"session": row["transcript_id"], "role": row["interlocutor"], "text": row["utterance_text"],
+         "code:main_therapist_behaviour": row["main_therapist_behaviour"]}
+        for row in annomi_rows(12, turns=12)
+    ]  # fmt: skip
+    report = validate(RuleCoder(), read_examples(write(tmp_path / "own.csv", rows)), resamples=100)
+    assert {each["rules_read"] for each in report.values()} == {None}

@@ -11,13 +11,14 @@ The unit is AnnoMI's utterance, which is a turn there. `reflections to questions
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.statistics.clustered_agreement import cluster_interval, discrimination
+from simulator.statistics.intervals import TOO_FEW_CLUSTERS
 
 Array = npt.NDArray[np.float64]
 Counts = Mapping[str, Array]
@@ -84,7 +85,7 @@ def quality_table(
         rows.append({
             "index": index.name,
             **{
-                name: cluster_interval(index.pooled(counts, chosen), clusters, cluster=cluster).to_dict()
+                name: _interval(index.pooled(counts, chosen), clusters, cluster, chosen)
                 for name, chosen in (("high", high), ("low", ~high))
             },
             "auc": _auc(high, sessions if index.higher == "high" else -sessions, clusters, cluster),
@@ -102,7 +103,7 @@ def length_row(counts: Counts, high: npt.NDArray[np.bool_], clusters: npt.NDArra
     return {
         "index": "therapist's words (length alone)",
         **{
-            name: cluster_interval(mean(chosen), clusters, cluster=cluster).to_dict()
+            name: _interval(mean(chosen), clusters, cluster, chosen)
             for name, chosen in (("high", high), ("low", ~high))
         },
         "auc": _auc(high, counts["words"], clusters, cluster),
@@ -121,6 +122,15 @@ def counts_by_session(
 
 
 def _auc(high: npt.NDArray[np.bool_], score: Array, clusters: npt.NDArray[Any], cluster: str) -> dict[str, Any]:
-    return cluster_interval(
-        lambda weights: discrimination(high, score, weights), clusters, cluster=cluster
-    ).to_dict()  # fmt: skip
+    return _interval(lambda weights: discrimination(high, score, weights), clusters, cluster, high, ~high)
+
+
+def _interval(
+    statistic: Callable[[Array], Array], clusters: npt.NDArray[Any], cluster: str, *groups: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    """A bootstrap interval over clusters, without limits where a group of sessions that it rests on is one cluster:
+    drawing one again and again varies nothing."""
+    found = cluster_interval(statistic, clusters, cluster=cluster)
+    if min(len(np.unique(clusters[group])) for group in groups) < 2:
+        found = replace(found, low=np.nan, high=np.nan, flag=TOO_FEW_CLUSTERS)
+    return found.to_dict()

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.analysis.validity_figures import Coded, figures
+from simulator.analysis.validity_figures import Coded, figures, part_figures
 from simulator.codebooks import exploratory
 from simulator.coding.base import Coder
+from simulator.coding.measured import READ, UNREAD, unread_sessions
 from simulator.coding.people import people
 from simulator.coding.rules import PATTERNS, RuleCoder
 from simulator.coding.trained.coder import TrainedCoder
@@ -48,6 +49,7 @@ def validate(coder: Coder, examples: Examples, resamples: int = 2000) -> dict[st
         )
     fresh = examples.subset(~seen)
     found = {}
+    unread = unread_sessions("rules", coder.codebook, fresh.session_key, [session.id for session in fresh.sessions])
     for task, units, missing in _coded(coder, fresh):
         found[task.name] = {
             **figures(units, fresh.group, resamples),
@@ -58,10 +60,17 @@ def validate(coder: Coder, examples: Examples, resamples: int = 2000) -> dict[st
             "sessions_left_out": int(seen.sum()),
             "groups_compared": compared,
             "missing": missing,
+            "rules_read": None if unread is None else _by_reading(units, np.array(unread), fresh.group, resamples),
             "exploratory": exploratory(task.codebook, task.code),
             **people(task.codebook, task.code).to_dict(),
         }
     return found
+
+
+def _by_reading(units: Coded, unread: npt.NDArray[np.bool_], cluster: str, resamples: int) -> dict[str, dict[str, Any]]:
+    """The figures on sessions of which no text was read when the rules were written, and on the others."""
+    kept = unread[units.sessions]
+    return {part: part_figures(units, chosen, cluster, resamples) for part, chosen in ((UNREAD, kept), (READ, ~kept))}
 
 
 def _coded(coder: Coder, examples: Examples) -> list[tuple[Task, Coded, dict[str, int]]]:

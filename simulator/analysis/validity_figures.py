@@ -96,6 +96,17 @@ def figures(units: Coded, cluster: str, resamples: int = 2000) -> dict[str, Any]
     }  # fmt: skip
 
 
+def part_figures(units: Coded, chosen: npt.NDArray[np.bool_], cluster: str, resamples: int = 2000) -> dict[str, Any]:
+    """The coefficients of some of the units alone, with their intervals and the baselines on the same units."""
+    baselines = {name: given[chosen] for name, given in units.baselines.items()}
+    sides = (units.meant, units.given, units.probabilities, units.groups, units.sessions, units.strata)
+    part = Coded(units.task, *(side[chosen] for side in sides), baselines)
+    found = figures(part, cluster, resamples) if chosen.any() else {}
+    kept = [*_coefficients(units.task), "intervals", "baselines", "clusters"]
+    sessions = len(np.unique(part.sessions))
+    return {key: found[key] for key in kept if key in found} | {"units": int(chosen.sum()), "sessions": sessions}
+
+
 def _coefficients(task: Task) -> dict[str, stats.Statistic]:
     def alpha(metric: stats.Metric) -> stats.Statistic:
         return lambda matrix: stats.alpha_from_confusion(matrix, metric)

@@ -83,6 +83,8 @@ def _lines(name: str, report: Mapping[str, Any]) -> list[str]:
             f"  {key:<9}{report[key]:.3f} [{_limit(interval['low'])}, {_limit(interval['high'])}] "
             f"({interval['clusters']} {interval['cluster']})  {'  '.join(rest)}".rstrip()
         )
+    for part, own in (report["rules_read"] or {}).items():
+        lines.append(f"  rules' view: {part}: {own['units']} units, {own['sessions']} sessions" + _part(own))
     if report["ceiling"] is not None:
         pair = f"{report['human']:.3f} a pair"
         lines.append(f"  people   {report['ceiling']:.3f} a rater against the others' plurality, {pair}")
@@ -92,6 +94,19 @@ def _lines(name: str, report: Mapping[str, Any]) -> list[str]:
         for row in report["codes"]
     ]
     return lines
+
+
+def _part(own: Mapping[str, Any]) -> str:
+    """Figures on sessions that the rules' author read or did not read; the rules' own beside those of another coder."""
+    if not own["units"]:
+        return ""
+    rules = own["baselines"].get("rules")
+    said = []
+    for key in ("macro_f1", "kappa"):
+        interval = own["intervals"][key]
+        beside = f", rules {rules[key]:.3f}" if rules else ""
+        said.append(f"{key} {own[key]:.3f} [{_limit(interval['low'])}, {_limit(interval['high'])}]{beside}")
+    return f" of {own['clusters']} {interval['cluster']}: " + "; ".join(said)
 
 
 def _limit(number: float | None) -> str:

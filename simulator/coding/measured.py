@@ -4,6 +4,7 @@ A run of simulated sessions has no expert codes, so the figure that counts has t
 beside every construction check. The files are written by benchmarks/rules_on_annomi.py.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 
 from simulator.resources import read_yaml
+from simulator.store.importers.annomi import TRANSCRIPTS, course_id
 
 FOLDER = Path(__file__).parent / "measured"
 
@@ -40,13 +42,33 @@ class Figure(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Measured(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The figures of one coder for one codebook; `data` names the human set, `how` what was done."""
+    """The figures of one coder for one codebook; `data` names the human set, `how` what was done. `unread` are the
+    numbers of the set's transcripts of which no text was read when the coder was made."""
 
     coder: str
     codebook: str
     data: str
     how: str
     figures: list[Figure]
+    unread: list[int] = []
+
+
+UNREAD, READ = "unread", "read, or not known to be unread"
+"""Parts of a human set by whether a hand-written coder was made in view of it."""
+
+
+def unread_sessions(coder: str, codebook: str, session_key: str | None, ids: Sequence[str]) -> list[bool] | None:
+    """Of which sessions no text was read when a hand-written coder was made; None where the set is not the one in view
+    of which it was made.
+
+    Args:
+        session_key, ids: what the ids are and those of the sessions, as in `Examples`.
+    """
+    known = measured(coder, codebook)
+    if known is None or not known.unread or session_key != TRANSCRIPTS:
+        return None
+    unread = {course_id(str(number)) for number in known.unread}
+    return [one in unread for one in ids]
 
 
 @lru_cache(maxsize=16)

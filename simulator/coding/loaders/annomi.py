@@ -8,7 +8,7 @@ from simulator.codebooks import load_codebook
 from simulator.coding.base import CodedTurn
 from simulator.coding.loaders.tables import read_table
 from simulator.coding.trained.examples import CodedSession, Examples, Task
-from simulator.store.importers.annomi import CODE_OF, VIDEO_COLUMNS, read_annomi
+from simulator.store.importers.annomi import CODE_OF, TRANSCRIPTS, VIDEO_COLUMNS, read_annomi
 
 SHORT = {"therapist": "therapist", "client": "client"}
 
@@ -37,6 +37,4 @@ def read(path: Path) -> Examples:
         for course in dataset.tables["courses"]
     )
     video = next(name for name in VIDEO_COLUMNS if name in read_table(path).header)
-    return Examples(
-        "annomi", str(path), dataset.source_hash, "videos", tasks, sessions, f"annomi {video}", "annomi transcript_id"
-    )
+    return Examples("annomi", str(path), dataset.source_hash, "videos", tasks, sessions, f"annomi {video}", TRANSCRIPTS)

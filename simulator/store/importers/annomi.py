@@ -47,6 +47,8 @@ COLUMNS = (
 """Columns of both forms; beside them `video_url` (published) or `video_id` (shared part) names the video."""
 
 VIDEO_COLUMNS = ("video_url", "video_id")
+TRANSCRIPTS = "annomi transcript_id"
+"""Within what the ids of AnnoMI's courses name the same session in another file."""
 QUALITIES = ("high", "low")
 CODE_OF = {"therapist": "main_therapist_behaviour", "client": "client_talk_type"}
 """The expert's code by role; the other role's column does not apply."""
