@@ -140,13 +140,17 @@ def frequencies(
                     each(rate_per, amounts=words[members]),
                     each(any_occurrence, units=n, length=lengths[b]),
                     lengths[b], int(k.sum()), int(n.sum()), len(live),
-                    _in_turns(*(column[members] for column in parted[b]), who, scopes, level) if b in parted else None,
+                    _in_turns(parted[b], members, who, scopes, level) if b in parted else None,
                 )
             )  # fmt: skip
     return rows
 
 
-def _in_turns(k: Array, n: Array, who: npt.NDArray[np.int64], scopes: Sequence[Scope], level: float) -> dict[str, Any]:
+def _in_turns(
+    turns: tuple[Array, Array], members: npt.NDArray[np.int64], who: npt.NDArray[np.int64], scopes: Sequence[Scope],
+    level: float,
+) -> dict[str, Any]:  # fmt: skip
+    k, n = (column[members] for column in turns)
     shared = clustered(session_shares(k, n), who)
     shares = {s.name: share_interval(shared, s.estimand, level, s.cluster).to_dict() for s in scopes}
     return {"shares": shares, "count": int(k.sum()), "turns": int(n.sum())}

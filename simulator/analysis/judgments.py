@@ -294,7 +294,7 @@ def _outcome_rows(rows: "pl.DataFrame", outcomes: Outcomes) -> list["pl.DataFram
 
     found: list[pl.DataFrame] = []
     unit = ["course_id", "session", "turn", "role", "codebook", "unit"]
-    shown = pl.col("value").str.to_lowercase().replace_strict(_WORDS, default=ABSENT) == PRESENT
+    shown = pl.col("value").str.to_lowercase().replace_strict(WORDS, default=ABSENT) == PRESENT
     for codebook, named in outcomes.items():
         for outcome, members in named.items():
             own = rows.filter((pl.col("codebook") == codebook) & pl.col("code").is_in(list(members)))
@@ -304,12 +304,13 @@ def _outcome_rows(rows: "pl.DataFrame", outcomes: Outcomes) -> list["pl.DataFram
     return found
 
 
-_WORDS = {"true": PRESENT, "yes": PRESENT, "false": ABSENT, "no": ABSENT, PRESENT: PRESENT, ABSENT: ABSENT}
+WORDS = {"true": PRESENT, "yes": PRESENT, "false": ABSENT, "no": ABSENT, PRESENT: PRESENT, ABSENT: ABSENT}
+"""What words count as in codes that have no other values."""
 
 
 def _binary(value: Value, everything: Sequence[Value]) -> Value:
     siblings = {other.value.lower() for other in everything if other._replace(value=value.value) == value}
-    return value._replace(value=_WORDS[value.value.lower()]) if siblings <= set(_WORDS) else value
+    return value._replace(value=WORDS[value.value.lower()]) if siblings <= set(WORDS) else value
 
 
 def _select(turns: "pl.DataFrame", probes: Probes) -> "pl.DataFrame":

@@ -85,7 +85,7 @@ def quality_table(
         rows.append({
             "index": index.name,
             **{
-                name: _interval(index.pooled(counts, chosen), clusters, cluster, chosen)
+                name: group_interval(index.pooled(counts, chosen), clusters, cluster, chosen)
                 for name, chosen in (("high", high), ("low", ~high))
             },
             "auc": _auc(high, sessions if index.higher == "high" else -sessions, clusters, cluster),
@@ -103,7 +103,7 @@ def length_row(counts: Counts, high: npt.NDArray[np.bool_], clusters: npt.NDArra
     return {
         "index": "therapist's words (length alone)",
         **{
-            name: _interval(mean(chosen), clusters, cluster, chosen)
+            name: group_interval(mean(chosen), clusters, cluster, chosen)
             for name, chosen in (("high", high), ("low", ~high))
         },
         "auc": _auc(high, counts["words"], clusters, cluster),
@@ -122,10 +122,10 @@ def counts_by_session(
 
 
 def _auc(high: npt.NDArray[np.bool_], score: Array, clusters: npt.NDArray[Any], cluster: str) -> dict[str, Any]:
-    return _interval(lambda weights: discrimination(high, score, weights), clusters, cluster, high, ~high)
+    return group_interval(lambda weights: discrimination(high, score, weights), clusters, cluster, high, ~high)
 
 
-def _interval(
+def group_interval(
     statistic: Callable[[Array], Array], clusters: npt.NDArray[Any], cluster: str, *groups: npt.NDArray[np.bool_]
 ) -> dict[str, Any]:
     """A bootstrap interval over clusters, without limits where a group of sessions that it rests on is one cluster:

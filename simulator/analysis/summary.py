@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulator.analysis.behaviours import BehaviourResults
 
 KEYS = (
-    "design", "estimands", "counts", "failures", "endings", "behaviours", "contrasts", "scores", "positions",
+    "design", "estimands", "counts", "failures", "endings", "behaviours", "indices", "contrasts", "scores", "positions",
     "agreement", "shares", "strata", "realism", "adaptability", "trajectories", "courses", "guards", "usage",
     "warnings",
 )  # fmt: skip
@@ -87,6 +87,7 @@ def summarise(run_dir: Path, humans: Path | None = None) -> dict[str, Any]:
         "failures": _failures(failures),
         "endings": _endings(sessions, courses, by),
         "behaviours": [_part(result, "frequencies") for result in results],
+        "indices": [_indices(result) for result in whole],
         "contrasts": [_part(result, "contrasts") for result in results]
         + [{"coder": None, "by": by, "probes": "all", "rows": score_contrasts(scores, courses, scopes, by)}],
         "scores": score_rows(scores, courses, scopes, by),
@@ -132,6 +133,13 @@ def _part(result: "BehaviourResults", name: str) -> dict[str, Any]:
     content = result.to_dict()
     shared = {"coder": result.coder, "by": result.by, "probes": result.probes}
     return shared | ({"missing": result.missing} if name == "frequencies" else {}) | {"rows": content[name]}
+
+
+def _indices(result: "BehaviourResults") -> dict[str, Any]:
+    from simulator.analysis.derived import derived
+
+    rows, verdicts = derived(result.judgments, result.scopes, result.by)
+    return {"coder": result.coder, "by": result.by, "rows": rows, "verdicts": verdicts}
 
 
 def _design(run: RunFolder, courses: "pl.DataFrame", by: str) -> dict[str, Any]:

@@ -99,8 +99,10 @@ def figures(units: Coded, cluster: str, resamples: int = 2000) -> dict[str, Any]
 def part_figures(units: Coded, chosen: npt.NDArray[np.bool_], cluster: str, resamples: int = 2000) -> dict[str, Any]:
     """The coefficients of some of the units alone, with their intervals and the baselines on the same units."""
     baselines = {name: given[chosen] for name, given in units.baselines.items()}
-    sides = (units.meant, units.given, units.probabilities, units.groups, units.sessions, units.strata)
-    part = Coded(units.task, *(side[chosen] for side in sides), baselines)
+    part = Coded(
+        units.task, units.meant[chosen], units.given[chosen], units.probabilities[chosen], units.groups[chosen],
+        units.sessions[chosen], units.strata[chosen], baselines,
+    )  # fmt: skip
     found = figures(part, cluster, resamples) if chosen.any() else {}
     kept = [*_coefficients(units.task), "intervals", "baselines", "clusters"]
     sessions = len(np.unique(part.sessions))

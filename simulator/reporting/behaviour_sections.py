@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simulator.reporting.derived_views import derived_views, marked
 from simulator.reporting.figures import Facet, Table, facet, interval_table, interval_text
 from simulator.reporting.lines import Series, line_chart
 from simulator.reporting.plots import axis_for, number, sentence, stacked
@@ -14,15 +15,21 @@ _BOOK_ORDER = ("AnnoMI labels", "Questionnaires", "Dependence", "EPITOME empathy
 
 def behaviours(summary: Summary) -> list[View]:
     """One view per source of codes: its codebooks, each with a facet per behaviour."""
-    return [_source(part, summary["design"]["groups"]) for part in summary["behaviours"] if part["rows"]]
+    indices = {part["coder"]: part for part in summary.get("indices", ())}
+    return [
+        _source(part, summary["design"]["groups"], indices.get(part["coder"]) if part["probes"] == "all" else None)
+        for part in summary["behaviours"]
+        if part["rows"]
+    ]
 
 
-def _source(part: Mapping[str, Any], groups: Sequence[str]) -> View:
+def _source(part: Mapping[str, Any], groups: Sequence[str], derived: Mapping[str, Any] | None) -> View:
     books = []
     for codebook, rows in grouped(part["rows"], "codebook").items():
         codes = [_code(codebook, code, own, groups) for code, own in _therapist_first(rows)]
         table = _frequency_table(rows, groups)
-        books.append({"name": nice(codebook), "codes": codes, "table": table})
+        book = {"name": nice(codebook), "codes": codes, "table": table}
+        books.append(book | derived_views(codebook, derived, groups))
     books.sort(key=lambda book: _BOOK_ORDER.index(book["name"]) if book["name"] in _BOOK_ORDER else len(_BOOK_ORDER))
     name = nice(part["coder"]) + ("" if part["probes"] == "all" else f", {part['probes']} turns")
     return {"name": name, "coder": part["coder"], "books": books, "missing": part.get("missing", {})}
@@ -54,10 +61,7 @@ def _code(codebook: str, code: str, rows: Sequence[Mapping[str, Any]], groups: S
 
 
 def _marked(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What stands behind a code on which people agree too little, or nobody knows whether they do, and behind one whose
-    definition lacks rules or examples."""
-    marks = {"exploratory": rows[0]["exploratory"], "incomplete definition": not rows[0]["complete"]}
-    return "".join(f", {mark}" for mark, holds in marks.items() if holds)
+    return marked(rows[0])
 
 
 def _by_behaviour(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
