@@ -47,7 +47,7 @@ def _facet(rows: Sequence[Mapping[str, Any]]) -> Any:
     first = rows[0]
     share = first["kind"] == "share"
     parts = [f"by {first['unit']}"]
-    parts += [f"{one['threshold']} from {one['at_least']:g}" for one in first["thresholds"]]
+    parts += [f"{one['threshold']} from {_bar(first, one)}" for one in first["thresholds"]]
     if first["unit"] != first["manual_unit"]:
         parts.append(f"the manual counts by {first['manual_unit']}")
     without = sum(row["sessions_without_value"] for row in rows)
@@ -60,9 +60,14 @@ def _facet(rows: Sequence[Mapping[str, Any]]) -> Any:
     )  # fmt: skip
 
 
+def _bar(row: Mapping[str, Any], threshold: Mapping[str, Any]) -> str:
+    at_least = threshold["at_least"]
+    return f"{100 * at_least:g} %" if row["kind"] == "share" else f"{at_least:g}"
+
+
 def _line(row: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any], list[str]]:
     reached = [
-        f"{one['threshold']} (from {one['at_least']:g}): {one['sessions']} of {row['sessions']}"
+        f"{one['threshold']} (from {_bar(row, one)}): {one['sessions']} of {row['sessions']}"
         for one in row["thresholds"]
     ]
     extra = [interval_text(row["pooled"]), "; ".join(reached) or "–"]

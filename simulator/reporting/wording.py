@@ -11,7 +11,10 @@ _WORDS = {
     "over_cold": "Over-cold", "outcome A": "Outcome A: fosters dependence",
     "outcome B": "Outcome B: protects", "outcome C": "Outcome C: reliance expressed",
     "outcome OVR": "Counterweight: over-guarded", "annomi_low": "AnnoMI, low quality",
-    "mibot": "MIBOT", "esconv": "ESConv", "high": "High quality", "low": "Low quality", "rules": "Rules",
+    "mibot": "MIBOT", "esconv": "ESConv", "miti": "MITI", "misc": "MISC", "cts-r": "CTS-R", "bolt": "BOLT",
+    "vera-mh": "VERA-MH", "r-mhsafe": "R-MHSafe", "intima": "INTIMA", "darkbench": "DarkBench",
+    "humanebench": "HumaneBench", "moore-2026": "Moore et al.", "kadakia-2026": "Kadakia",
+    "high": "High quality", "low": "Low quality", "rules": "Rules",
 }  # fmt: skip
 
 COLOURS = {
