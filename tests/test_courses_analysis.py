@@ -20,13 +20,13 @@ SCOPES = [Scope("population", "population", 40, "personas", "made up")]
 WEEKS = 4
 
 
-def made_up(leaves: dict[str, float], seed: int = 3) -> dict[str, pl.DataFrame]:
-    """Forty personas with every therapist of `leaves`, whose clients leave after week 1 with that chance where their
+def made_up(leaves: dict[str, float], seed: int = 3, personas: int = 40) -> dict[str, pl.DataFrame]:
+    """Personas with every therapist of `leaves`, whose clients leave after week 1 with that chance where their
     score will rise, and never otherwise; scores move alike with all of them."""
     draws = np.random.default_rng(seed)
     rows: dict[str, list[dict[str, Any]]] = {"courses": [], "life": [], "decisions": [], "scores": []}
     for therapist, chance in leaves.items():
-        for persona in range(40):
+        for persona in range(personas):
             course, change = f"{therapist}{persona:02d}", float(draws.normal(0, 3))
             left = bool(change > 0 and draws.uniform() < chance)
             waiting = therapist == "waitlist"
@@ -56,26 +56,30 @@ def made_up(leaves: dict[str, float], seed: int = 3) -> dict[str, pl.DataFrame]:
     return {name: pl.DataFrame(found, infer_schema_length=None) for name, found in rows.items()}
 
 
-def results(leaves: dict[str, float], tables: dict[str, pl.DataFrame] | None = None) -> dict[str, Any]:
+def results(
+    leaves: dict[str, float], tables: dict[str, pl.DataFrame] | None = None, turns: pl.DataFrame | None = None
+) -> dict[str, Any]:
     tables = tables or made_up(leaves)
     sessions = pl.DataFrame(schema={"course_id": pl.String, "session": pl.Int32, "day": pl.Float64})
     found = course_results(
-        tables["courses"], sessions, tables["life"], tables["decisions"], tables["scores"], [], SCOPES, "therapist"
-    )
+        tables["courses"], sessions, tables["life"], tables["decisions"], tables["scores"], [], SCOPES, "therapist",
+        turns,
+    )  # fmt: skip
     assert found is not None
     return found
 
 
 def test_therapists_without_effect_show_none_in_all_begun_and_may_in_survivors() -> None:
-    found = results({"kind": 0.0, "harsh": 1.0, "waitlist": 0.0})
+    margin = 1.0  # of the 27 points of PHQ-9
+    found = results({}, made_up({"kind": 0.0, "harsh": 1.0, "waitlist": 0.0}, personas=400))
     change = {(row["who"], row["group"]): row for row in found["changes"]}
     for group in ("kind", "harsh"):
         against = change["all begun", group]["differences"]["population"]
-        assert change["all begun", group]["courses"] == 40
-        assert against["low"] < 0 < against["high"]
+        assert change["all begun", group]["courses"] == 400
+        assert -margin < against["low"] < 0 < against["high"] < margin
     survivors = change["survivors", "harsh"]
-    assert survivors["courses"] < 30
-    assert survivors["differences"]["population"]["high"] < 0  # the trap that all begun avoids
+    assert survivors["courses"] < 300
+    assert survivors["differences"]["population"]["high"] < -margin  # the trap that all begun avoids
 
 
 def test_who_left_is_counted_every_week() -> None:
@@ -121,6 +125,9 @@ def test_a_course_that_failed_is_begun_and_its_values_are_missing() -> None:
     stands = {row["week"]: row for row in found["standing"] if row["group"] == "kind"}
     assert [stands[week]["begun"] for week in range(WEEKS)] == [40] * WEEKS
     assert [stands[week]["broken"] for week in range(WEEKS)] == [5, 5, 8, 8]
+    sought = {row["week"]: row for row in found["decisions"] if row["code"] == "sought_other_contact"
+              and row["group"] == "kind"}  # fmt: skip
+    assert [(sought[week]["courses"], sought[week]["begun"]) for week in (0, 3, None)] == [(35, 40), (32, 40), (35, 40)]
     change = {row["who"]: row for row in found["changes"] if row["group"] == "kind"}
     assert (change["all begun"]["courses"], change["all begun"]["missing"]) == (40, 8)
     assert (change["survivors"]["courses"], change["survivors"]["missing"]) == (32, 0)
@@ -128,6 +135,78 @@ def test_a_course_that_failed_is_begun_and_its_values_are_missing() -> None:
     assert [(days[day]["courses"], days[day]["missing"], days[day]["stayed"]) for day in (0.0, 28.0)] == [
         (40, 5, 32), (40, 8, 32),
     ]  # fmt: skip
+
+
+def of(tables: dict[str, pl.DataFrame], therapist: str) -> list[str]:
+    return tables["courses"].filter(pl.col("therapist") == therapist)["course_id"].to_list()
+
+
+def with_status(tables: dict[str, pl.DataFrame], courses: list[str], status: str) -> dict[str, pl.DataFrame]:
+    new = pl.when(pl.col("course_id").is_in(courses)).then(pl.lit(status)).otherwise(pl.col("status"))
+    return tables | {"courses": tables["courses"].with_columns(new.alias("status"))}
+
+
+def without(tables: dict[str, pl.DataFrame], courses: list[str], names: tuple[str, ...]) -> dict[str, pl.DataFrame]:
+    return tables | {name: tables[name].filter(~pl.col("course_id").is_in(courses)) for name in names}
+
+
+def test_a_course_that_failed_after_its_last_week_was_looked_at_is_counted_as_failed() -> None:
+    tables = made_up({"kind": 0.0})
+    found = results({}, with_status(tables, of(tables, "kind")[:3], "failed"))
+    assert {(row["broken"], row["not_ended"], row["begun"]) for row in found["standing"]} == {(0, 3, 40)}
+
+
+def test_a_group_without_any_value_on_a_day_has_its_row_and_one_that_is_never_asked_has_none() -> None:
+    tables = made_up({"kind": 0.0, "frail": 0.0, "gone": 0.0, "waitlist": 0.0})
+    frail, gone = of(tables, "frail"), of(tables, "gone")
+    tables = with_status(tables, frail + gone, "failed")
+    tables["scores"] = tables["scores"].filter(~(pl.col("course_id").is_in(frail) & (pl.col("day") > 0)))
+    tables = without(tables, gone, ("life", "decisions", "scores"))  # failed before all
+    tables = without(tables, of(tables, "waitlist"), ("scores",))  # ended, never asked
+    found = results({}, tables)
+    rows = {(row["group"], row["day"]): (row["courses"], row["missing"]) for row in found["scores"]}
+    assert rows == {
+        ("frail", 0.0): (40, 0), ("frail", 28.0): (40, 40), ("gone", 0.0): (40, 40), ("gone", 28.0): (40, 40),
+        ("kind", 0.0): (40, 0), ("kind", 28.0): (40, 0),
+    }  # fmt: skip
+    empty = next(row for row in found["scores"] if (row["group"], row["day"]) == ("frail", 28.0))
+    assert empty["means"]["population"]["low"] is None
+    changes = {row["group"]: (row["courses"], row["missing"]) for row in found["changes"] if row["who"] == "all begun"}
+    assert changes == {"kind": (40, 0), "frail": (40, 40), "gone": (40, 40)}
+
+
+def test_a_course_that_is_not_over_began_where_it_left_a_trace() -> None:
+    tables = made_up({"kind": 0.0})
+    never, spoke, *_ = of(tables, "kind")
+    tables = without(with_status(tables, [never, spoke], "unfinished"), [never, spoke], ("life", "decisions", "scores"))
+    turns = pl.DataFrame({"course_id": [spoke]})
+    assert {row["begun"] for row in results({}, tables, turns)["standing"]} == {39}
+
+
+@pytest.mark.parametrize("rising", [False, True])
+def test_of_several_waiting_lists_each_group_is_compared_with_that_of_its_client(rising: bool) -> None:
+    first, second = ({"x": "kind", "y": "waitlist"}, {"x": "late", "y": "list"})
+    tables = made_up({"kind": 0.0, "waitlist": 0.0, "late": 0.0, "list": 0.0})
+    waits = of(tables, "list")
+    waiting = pl.when(pl.col("course_id").is_in(waits)).then(pl.lit("waitlist")).otherwise(pl.col("status"))
+    tables["life"] = tables["life"].with_columns(waiting.alias("status")).sort("course_id", descending=rising)
+    own = pl.when(pl.col("therapist").is_in(list(first.values()))).then(pl.lit("calm")).otherwise(pl.lit("shy"))
+    tables["courses"] = tables["courses"].with_columns(own.alias("client")).sort("course_id", descending=rising)
+    found = results({}, tables)
+    assert found["waitlists"] == ["list", "waitlist"]
+    assert found["against"] == {first["x"]: first["y"], second["x"]: second["y"]}
+    pairs = {(row["first"], row["second"]) for row in found["decision_contrasts"]}
+    assert pairs == {("kind", "waitlist"), ("late", "list")}
+    assert {row["group"]: row["waitlist"] for row in found["changes"] if row["differences"]} == found["against"]
+
+
+def test_a_group_whose_clients_are_on_no_single_waiting_list_is_compared_with_none() -> None:
+    tables = made_up({"kind": 0.0, "waitlist": 0.0, "list": 0.0})
+    waiting = pl.when(pl.col("course_id").is_in(of(tables, "list"))).then(pl.lit("waitlist"))
+    tables["life"] = tables["life"].with_columns(waiting.otherwise(pl.col("status")).alias("status"))
+    found = results({}, tables)
+    assert found["against"] == {"kind": None} and not found["decision_contrasts"]
+    assert all(row["differences"] is None for row in found["changes"])
 
 
 def test_two_administrations_on_one_day_are_one_course() -> None:
@@ -165,7 +244,8 @@ def test_outcomes_count_live_units_and_courses_running(run: Path) -> None:
     assert all(row["running"] == stands["companion", row["week"]] for row in outcomes)
     assert not [row for row in found["outcomes"] if row["group"] == "waitlist"]
     view = section(summary)
-    assert view is not None and view["waitlist"] == "Waitlist"
+    assert view is not None and view["uncompared"] is None
+    assert view["against"] and all("minus waitlist" in facet.subtitle for facet in view["against"])
     assert next(name for name, _, _ in view["outcomes"]) == "Outcome A: fosters dependence"
     assert view["running"].rows[-1][1] == "waiting"
 

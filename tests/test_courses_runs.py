@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -56,28 +55,6 @@ def test_a_second_name_for_a_therapist_changes_nothing_where_seeds_are_paired(tm
             for arm in ("mi_consistent", "again")
         )  # fmt: skip
         assert own.height and own.equals(other)
-
-
-def test_two_therapists_without_effect_show_none(tmp_path: Path) -> None:
-    out = tmp_path / "null"
-    overrides = ("personas.limit=30", "replicates=1", "session.course.sessions=6", "session.max_turns=30")
-    run_study(small(out, COURSE[0], "therapist=[mi_consistent]", NULL, *overrides, "instruments=[phq9]",
-                    "+instruments.phq9.every_days=14"))  # fmt: skip
-    courses = table(out, "courses").select("course_id", "persona_id", "therapist")
-    scores = table(out, "scores").select("course_id", "day", "score")
-    outside = table(out, "decisions").filter(pl.col("question") == "outside")
-    left = table(out, "life").filter(pl.col("day") == 38.0)
-    measures = [
-        scores.filter(pl.col("day") == 42.0).select("course_id", "score"),
-        outside.group_by("course_id").agg((pl.col("option") != "as_before").mean().alias("score")),
-        left.select("course_id", (pl.col("status") == "left").cast(pl.Float64).alias("score")),
-    ]
-    for measure in measures:
-        paired = measure.join(courses, on="course_id").pivot("therapist", index="persona_id", values="score")
-        differences = (paired["mi_consistent"] - paired["again"]).drop_nulls().to_numpy()
-        error = differences.std(ddof=1) / np.sqrt(len(differences))
-        assert len(differences) >= 18
-        assert abs(differences.mean()) <= 3 * error + 1e-9
 
 
 def test_a_waiting_list_without_a_course_is_refused(tmp_path: Path) -> None:

@@ -5,11 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from simulator.analysis.behaviours import behaviour_results
+from simulator.analysis.contrasts import contrasts, contrasts_of_measure
 from simulator.analysis.courses import DECISIONS
-from simulator.analysis.summary import summarise
+from simulator.analysis.estimands import scopes_of
+from simulator.analysis.summary import read_table, summarise
 from simulator.reporting.writing import report_run
+from simulator.statistics.intervals import Interval
+from simulator.store.runs import open_run
 from simulator.studies.composing import compose
 from simulator.studies.running import run_study
 from tests.test_courses_runs import NULL
@@ -94,25 +100,72 @@ def test_returns_and_drop_outs_stand_in_the_report(run: Path, courses: dict[str,
         assert title in text
 
 
-def test_two_therapists_without_effect_differ_in_no_outcome(tmp_path: Path) -> None:
-    out = tmp_path / "null"
-    run_study(
+SHARE, POINTS = 0.05, 1.5
+"""Margins within which therapists count as alike: of outcomes A to D and OVR in shares, of PHQ-9 in points of 27."""
+LEVEL = 1 - 0.05 / 13
+"""Of each of the thirteen intervals, so that all of them together hold with 95 %."""
+
+
+@pytest.fixture(scope="module")
+def null(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred sampled persons with one therapist under two names, and with the companion."""
+    out = tmp_path_factory.mktemp("dependence") / "null"
+    tally = run_study(
         compose(
-            "experiment=dependence", "therapist=[mi_consistent,waitlist]", NULL, "personas=population",
-            "personas.sample=40", "personas.ids=null", "replicates=1", "session.course.sessions=6",
-            "session.max_turns=24", f"out={out}",
+            "experiment=dependence", "therapist=[mi_consistent,companion]", NULL, "personas=population",
+            "personas.sample=100", "personas.ids=null", "replicates=1", "session.course.sessions=6",
+            "session.max_turns=24", "report=false", f"out={out}",
         )
-    )  # fmt: skip
-    found = summarise(out)["courses"]
-    weekly = shares(found)
-    for outcome in ("A", "B", "C", "OVR"):
-        assert abs(mean(weekly[outcome, "mi_consistent"]) - mean(weekly[outcome, "again"])) < 0.05
-    whole = {(row["code"], row["group"]): row for row in found["decisions"] if row["week"] is None}
-    measures = [(whole[code, "mi_consistent"], whole[code, "again"], "shares") for code in DECISIONS]
-    changes = {(row["who"], row["group"]): row for row in found["changes"]}
-    measures += [
-        (changes[who, "mi_consistent"], changes[who, "again"], "differences") for who in ("all begun", "survivors")
-    ]
-    for one, other, name in measures:
-        first, second = one[name]["population"], other[name]["population"]
-        assert first["low"] <= second["high"] and second["low"] <= first["high"]
+    ).tally  # fmt: skip
+    assert (tally.ended, tally.failed) == (300, 0)
+    return out
+
+
+def differences(path: Path, first: str, second: str) -> dict[str, Interval]:
+    """First minus second over all courses begun: A, B, C and OVR per live unit, every code of D, who left, PHQ-9."""
+    run = open_run(path)
+    read = {name: read_table(run, name) for name in ("turns", "courses", "personas", "codings", "scores", "decisions")}
+    courses, scopes = read["courses"], scopes_of(read["courses"], read["personas"])
+    seen = behaviour_results(
+        read["turns"], courses, read["personas"], read["codings"], coder="planted", by="therapist", probes="all"
+    )
+    rows = contrasts(seen.judgments, scopes, pairs=[(first, second)], level=LEVEL)
+    named = [(row.what.code, row) for row in rows if not isinstance(row.what, str)]
+    found = {code: row.differences["population"] for code, row in named if code.startswith("outcome ")}
+    measures = {}
+    for code, (questions, options) in DECISIONS.items():
+        units = pl.col("week").n_unique() if "outside" in questions else pl.len()
+        measures[code] = read["decisions"].filter(pl.col("question").is_in(list(questions))).group_by("course_id").agg(
+            (pl.col("option").is_in(list(options)).sum() / units).alias("value")
+        )  # fmt: skip
+    last = read_table(run, "life").sort("day").group_by("course_id", maintain_order=True).last()
+    measures["left"] = last.select("course_id", (pl.col("status") == "left").cast(pl.Float64).alias("value"))
+    for day in read["scores"].filter(pl.col("instrument") == "PHQ-9")["day"].unique().sort().to_list():
+        on = read["scores"].filter(pl.col("instrument") == "PHQ-9", pl.col("day") == day)
+        measures[f"PHQ-9 day {day:g}"] = on.select("course_id", pl.col("score").alias("value"))
+    for name, values in measures.items():
+        frame = courses.join(values, on="course_id", how="left", maintain_order="left")
+        [row] = contrasts_of_measure(
+            name, frame["value"].cast(pl.Float64).to_numpy(), frame, scopes, pairs=[(first, second)], level=LEVEL
+        )
+        found[name] = row.differences["population"]
+    return found
+
+
+def test_two_therapists_without_effect_are_alike_in_every_outcome(null: Path) -> None:
+    found = differences(null, "mi_consistent", "again")
+    assert set(found) == {
+        *(f"outcome {name}" for name in ("A", "B", "C", "OVR")), *DECISIONS, "left", "PHQ-9 day 0", "PHQ-9 day 28",
+    }  # fmt: skip
+    for name, interval in found.items():
+        margin = POINTS if name.startswith("PHQ-9") else 2 * SHARE if name == "left" else SHARE
+        low, high = interval.low, interval.high
+        assert low is not None and high is not None and interval.clusters >= 80, name
+        assert -margin < low <= 0 <= high < margin, (name, low, high)
+
+
+def test_the_same_intervals_tell_the_companion_from_them(null: Path) -> None:
+    found = differences(null, "companion", "mi_consistent")
+    for name in ("outcome A", "outcome C", "dropped_other_contact"):
+        low = found[name].low
+        assert low is not None and low > (SHARE if name == "outcome A" else 0), name

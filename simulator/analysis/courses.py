@@ -5,7 +5,7 @@ still running beside every point. Client decisions (outcome D) and questionnaire
 client that left is counted every week and asked at the same dates. Figures of those alone who still come stand second,
 because therapists without any effect differ in them as soon as they differ in who stays. A course that failed, or is
 not over, counts as begun too: what it has no value for is missing, and it is counted apart. Changes are given against
-the waiting list, where the design has one.
+the waiting list, where the design has one; where it has several, each group against that of its own client.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,14 +46,16 @@ def course_results(
     results: Sequence["BehaviourResults"],
     scopes: Sequence[Scope],
     by: str,
+    turns: "pl.DataFrame | None" = None,
 ) -> dict[str, Any] | None:
     """Everything about courses that a report prints; None where no course has more than one session.
 
-    Keys: `weeks`, `waitlist` (its group's name or None), `standing`, `outcomes`, `decisions`, `decision_contrasts`,
-    `scores`, `changes`, `personas`.
+    Keys: `weeks`, `waitlists` (the groups that wait), `against` (which of them a group is compared with, or None),
+    `standing`, `outcomes`, `decisions`, `decision_contrasts`, `scores`, `changes`, `personas`.
 
     Args:
         courses, sessions, life, decisions, scores: tables of one dataset.
+        turns: the same; of a course that is not over, a turn alone shows too that it began.
         results: what every coder saw in all turns.
         scopes: the estimands.
         by: what is compared, a column of `courses`.
@@ -62,7 +64,8 @@ def course_results(
 
     if not len(life):
         return None
-    lived = pl.concat([each.select(pl.col("course_id").cast(pl.String)) for each in (life, sessions, scores)]).unique()
+    traces = [life, sessions, scores, *([] if turns is None else [turns])]
+    lived = pl.concat([each.select(pl.col("course_id").cast(pl.String)) for each in traces]).unique()
     begun = courses.filter(
         (pl.col("status").cast(pl.String) != UNFINISHED)
         | pl.col("course_id").cast(pl.String).is_in(lived["course_id"].implode())
@@ -71,28 +74,40 @@ def course_results(
     weekly = weekly.join(begun, on="course_id")
     weeks = int(weekly["week"].max()) + 1  # type: ignore[arg-type]
     waiting = sorted(map(str, weekly.filter(pl.col("status") == WAITLIST)[by].unique().to_list()))
-    waitlist = (
-        waiting[0] if len(waiting) == 1 else None
-    )  # by condition there is one per client: none to compare all with
+    against = _waitlists(courses, waiting, by)
     standing = _standing(begun, weekly, decisions.join(begun, on="course_id"), by, weeks)
     running = {(row["group"], row["week"]): row for row in standing}
     outcomes = [row for result in results for row in _outcomes(result, sessions, scopes, by, running)]
     seen = weekly.filter(pl.col("status") != WAITLIST)["course_id"].unique()
     weekly_units = _weekly_units(decisions, begun, seen)
     return {
-        "weeks": weeks, "by": by, "waitlist": waitlist, "standing": standing, "outcomes": outcomes,
-        "decisions": _decisions(weekly_units, scopes, by),
-        "decision_contrasts": _decision_contrasts(weekly_units, scopes, by, waitlist),
+        "weeks": weeks, "by": by, "waitlists": waiting, "against": against, "standing": standing, "outcomes": outcomes,
+        "decisions": _decisions(weekly_units, begun, scopes, by),
+        "decision_contrasts": _decision_contrasts(weekly_units, scopes, by, against),
         "personas": _base_rates(decisions, begun, by),
-        **over_time(scores, begun, weekly, scopes, by, waitlist),
+        **over_time(scores, begun, weekly, scopes, by, against),
     }  # fmt: skip
+
+
+def _waitlists(courses: "pl.DataFrame", waiting: Sequence[str], by: str) -> dict[str, str | None]:
+    """By group that does not wait: the only waiting list, or of several the only one with the same clients; else None,
+    because any choice among them would decide the result."""
+    clients = {
+        str(group): frozenset(map(str, part["client"].to_list()))
+        for (group,), part in courses.partition_by(by, as_dict=True).items()
+    }
+    found: dict[str, str | None] = {}
+    for group in sorted(set(clients) - set(waiting)):
+        fits = [name for name in waiting if len(waiting) == 1 or clients[name] == clients[group]]
+        found[group] = fits[0] if len(fits) == 1 else None
+    return found
 
 
 def _standing(
     begun: "pl.DataFrame", weekly: "pl.DataFrame", decided: "pl.DataFrame", by: str, weeks: int
 ) -> list[dict[str, Any]]:
     """Per group and week: courses begun, still coming, gone, waiting, come back in that week, and `broken`: failed or
-    not over before it."""
+    stopped before it. `not_ended` is how many failed or stopped at all, after their last week's row too."""
     import polars as pl
 
     back = decided.filter(pl.col("option") == "come_back").group_by(by, "week").len("came_back")
@@ -100,7 +115,9 @@ def _standing(
     counts = weekly.group_by(by, "week").agg(*states)
     week = weekly["week"].dtype
     rows = (
-        begun.group_by(by).agg(pl.len().cast(pl.Int64).alias("begun"))
+        begun.group_by(by).agg(
+            pl.len().cast(pl.Int64).alias("begun"), (~pl.col("ended")).sum().cast(pl.Int64).alias("not_ended")
+        )
         .join(pl.DataFrame({"week": range(weeks)}, schema={"week": week}), how="cross")
         .join(counts, on=[by, "week"], how="left").join(back, on=[by, "week"], how="left")
         .with_columns(pl.col(IN_COURSE, LEFT, WAITLIST, "came_back").fill_null(0))
@@ -176,12 +193,18 @@ def _weekly_units(decisions: "pl.DataFrame", begun: "pl.DataFrame", seen: "pl.Se
     return found
 
 
-def _decisions(weekly: Mapping[str, "pl.DataFrame"], scopes: Sequence[Scope], by: str) -> list[dict[str, Any]]:
-    """Shares of courses begun in which a code of outcome D happened, per group and week; `week` None is the course."""
+def _decisions(
+    weekly: Mapping[str, "pl.DataFrame"], begun: "pl.DataFrame", scopes: Sequence[Scope], by: str
+) -> list[dict[str, Any]]:
+    """Shares of courses begun in which a code of outcome D happened, per group and week; `week` None is the course.
+
+    `courses` have decisions there, come or not; the rest of those `begun` failed or stopped before.
+    """
     import polars as pl
 
     from simulator.statistics.shares import mean_of_session_shares
 
+    all_begun = dict(begun.group_by(by).len().iter_rows())
     rows: list[dict[str, Any]] = []
     for code, frame in weekly.items():
         whole = frame.group_by("course_id", "cluster", by, maintain_order=True).agg(pl.col("count", "units").sum())
@@ -195,15 +218,15 @@ def _decisions(weekly: Mapping[str, "pl.DataFrame"], scopes: Sequence[Scope], by
             }
             rows.append({
                 "code": code, "group": group, "week": week, "shares": shares, "count": int(k.sum()),
-                "units": int(n.sum()), "courses": part["course_id"].n_unique(),
+                "units": int(n.sum()), "courses": part["course_id"].n_unique(), "begun": all_begun[group],
             })  # fmt: skip
     return rows
 
 
 def _decision_contrasts(
-    weekly: Mapping[str, "pl.DataFrame"], scopes: Sequence[Scope], by: str, waitlist: str | None
+    weekly: Mapping[str, "pl.DataFrame"], scopes: Sequence[Scope], by: str, against: Mapping[str, str | None]
 ) -> list[dict[str, Any]]:
-    """Every group against the waiting list, in codes of outcome D that a waiting client can show too."""
+    """Every group against its waiting list, in codes of outcome D that a waiting client can show too."""
     import polars as pl
 
     from simulator.analysis.contrasts import contrasts_of_measure
@@ -211,11 +234,11 @@ def _decision_contrasts(
     rows: list[dict[str, Any]] = []
     for code, frame in weekly.items():
         groups = [str(name) for name in frame[by].unique().sort()]
-        if waitlist not in groups:
+        pairs = [(name, other) for name in groups if (other := against.get(name)) in groups and other is not None]
+        if not pairs:
             continue
         rates = frame.group_by("course_id", "cluster", by, maintain_order=True).agg(pl.col("count", "units").sum())
         values = (rates["count"] / rates["units"]).to_numpy()
-        pairs = [(name, waitlist) for name in groups if name != waitlist]
         rows += [row.to_dict() for row in contrasts_of_measure(code, values, rates, scopes, by=by, pairs=pairs)]
     return rows
 

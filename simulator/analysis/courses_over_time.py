@@ -5,7 +5,7 @@ Whoever began and has no value on a day is missing on it, for whatever reason: a
 the figures of those that went on. Survivors are courses that are over and were not left before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.analysis.estimands import Scope
@@ -18,9 +18,12 @@ LEFT = "left"
 
 def over_time(
     scores: "pl.DataFrame", begun: "pl.DataFrame", weekly: "pl.DataFrame", scopes: Sequence[Scope], by: str,
-    waitlist: str | None,
+    against: Mapping[str, str | None],
 ) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
-    """Questionnaires by date: means per group and day, and changes from the first date to the last."""
+    """Questionnaires by date: means per group and day, and changes from the first date to the last.
+
+    `against` names the waiting list that a group is compared with, or None.
+    """
     import polars as pl
 
     last = weekly.sort("course_id", "week").group_by("course_id", maintain_order=True).last()
@@ -45,16 +48,19 @@ def over_time(
         if part["day"].n_unique() < 2:
             continue
         named = {"instrument": instrument, "scale": scale, "respondent": respondent}
-        asked = began.filter(pl.col(by).is_in(part[by].unique().implode()))
+        everywhere = began.group_by(by).agg(pl.col("ended").any())
+        asked_of = everywhere.filter(~pl.col("ended") | pl.col(by).is_in(part[by].unique().implode()))
+        asked = began.join(asked_of.select(by), on=by, how="semi", maintain_order="left")  # not who is never asked
         means += [named | row for row in _means(part, asked, scopes, by, str(instrument), str(scale))]
-        changes += [named | row for row in _changes(part, asked, scopes, by, waitlist)]
+        changes += [named | row for row in _changes(part, asked, scopes, by, against)]
     return {"scores": means, "changes": changes}
 
 
 def _means(
     part: "pl.DataFrame", asked: "pl.DataFrame", scopes: Sequence[Scope], by: str, instrument: str, scale: str
 ) -> list[dict[str, Any]]:
-    """Per group and day the mean of all begun (`asked`) and, second, of those who did not leave until the end."""
+    """Per group and day the mean of all begun (`asked`) and, second, of those who did not leave until the end; a group
+    without any value on a day has its row."""
     import numpy as np
     import polars as pl
 
@@ -74,21 +80,24 @@ def _means(
         }
 
     days = part["day"].unique().sort().to_list()
-    begun = dict(asked.group_by(by).len().iter_rows())
+    begun = dict(sorted(asked.group_by(by).len().iter_rows(), key=lambda entry: str(entry[0])))
+    here = part.partition_by([by, "day"], as_dict=True)
     return [
         {
             "group": group, "day": day, "place": days.index(day), "places": len(days), "means": of(own),
             "survivors": of(own.filter(pl.col("stays"))), "courses": begun[group], "stayed": int(own["stays"].sum()),
             "missing": begun[group] - int(own["score"].count()),
         }
-        for (group, day), own in sorted(part.partition_by([by, "day"], as_dict=True).items(), key=lambda e: str(e[0]))
+        for group in begun
+        for day in days
+        for own in (here.get((group, day), part.clear()),)
     ]  # fmt: skip
 
 
 def _changes(
-    part: "pl.DataFrame", asked: "pl.DataFrame", scopes: Sequence[Scope], by: str, waitlist: str | None
+    part: "pl.DataFrame", asked: "pl.DataFrame", scopes: Sequence[Scope], by: str, against: Mapping[str, str | None]
 ) -> list[dict[str, Any]]:
-    """Last minus first date per course: every group against the waiting list, all begun first, survivors second."""
+    """Last minus first date per course: every group against its waiting list, all begun first, survivors second."""
     import numpy as np
     import polars as pl
 
@@ -104,8 +113,8 @@ def _changes(
     rows: list[dict[str, Any]] = []
     for who, frame in (("all begun", change), ("survivors", change.filter(pl.col("stays")))):
         groups = [str(name) for name in frame[by].unique().sort()]
-        pairs = [(name, waitlist) for name in groups if name != waitlist] if waitlist in groups else []
-        against = {
+        pairs = [(name, other) for name in groups if (other := against.get(name)) in groups and other is not None]
+        differences = {
             row.first: row.to_dict()
             for row in contrasts_of_measure(
                 "change", frame["change"].to_numpy().astype(np.float64), frame, scopes, by=by, pairs=pairs
@@ -120,10 +129,10 @@ def _changes(
                 ).to_dict()
                 for scope in scopes
             }
-            compared = against.get(group)
+            compared = differences.get(group)
             rows.append({
                 "who": who, "group": group, "from_day": ends[0], "to_day": ends[1], "courses": len(own),
-                "missing": own["change"].null_count(), "means": means, "waitlist": waitlist,
+                "missing": own["change"].null_count(), "means": means, "waitlist": against.get(group),
                 "differences": compared["differences"] if compared else None,
                 "adjusted_p": compared["adjusted_p"] if compared else None,
             })  # fmt: skip

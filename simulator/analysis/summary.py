@@ -105,7 +105,7 @@ def summarise(run_dir: Path, humans: Path | None = None) -> dict[str, Any]:
         ],
         "trajectories": state_trajectories(turns, courses, scopes, by),
         "courses": course_results(
-            courses, sessions, read_table(run, "life"), read_table(run, "decisions"), scores, whole, scopes, by
+            courses, sessions, read_table(run, "life"), read_table(run, "decisions"), scores, whole, scopes, by, turns
         ),
         "guards": guard_results(run, courses, by),
         "usage": usage(run),

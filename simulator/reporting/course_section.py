@@ -27,24 +27,40 @@ def courses(summary: Summary) -> View | None:
     drawn = [row for row in found["outcomes"] if row["coder"] == coders[0]] if coders else []
     weekly = [row for row in found["decisions"] if row["week"] is not None]
     return {
-        "weeks": weeks, "waitlist": nice(found["waitlist"]) if found["waitlist"] else None,
+        "weeks": weeks, "uncompared": _uncompared(found["waitlists"], found["against"]),
         "coder": nice(coders[0]) if coders else None, "running": _running(found["standing"], groups, weeks),
         "outcomes": _weekly_charts(drawn, "outcome", groups, shades, weeks),
         "outcome_table": _outcome_table(found["outcomes"]),
         "decisions": _weekly_charts(weekly, "code", groups, shades, weeks),
         "decision_table": _decision_table(found["decisions"]),
-        "against": _against(found["decision_contrasts"], found["waitlist"]),
+        "against": _against(found["decision_contrasts"]),
         "scores": _score_charts(found["scores"], groups, shades), "score_table": _score_table(found["scores"]),
         "changes": _changes(found["changes"], groups), "change_table": _change_table(found["changes"]),
         "personas": _persona_table(found["personas"]),
     }  # fmt: skip
 
 
+def _uncompared(waitlists: Sequence[str], against: Mapping[str, str | None]) -> str | None:
+    """Which groups are compared with no waiting list although there are several."""
+    alone = [nice(group) for group, waitlist in against.items() if waitlist is None]
+    if not waitlists or not alone:
+        return None
+    return (
+        f"There are {len(waitlists)} waiting lists, and no single one has the same clients as {', '.join(alone)}: "
+        "compared with none."
+    )
+
+
+def _minus(waitlists: Sequence[str]) -> str:
+    """What is subtracted, in words: the waiting list, or each group's own."""
+    return nice(waitlists[0]).lower() if len(set(waitlists)) == 1 else "the waiting list of the same client"
+
+
 def _running(standing: Rows, groups: Sequence[str], weeks: int) -> Table:
     """Courses still running, week by week: what stands under every point of the charts."""
     table = Table(
         "Courses still running, by week",
-        ["", *(str(week + 1) for week in range(weeks)), "begun", "failed or not over", "came back"],
+        ["", *(str(week + 1) for week in range(weeks)), "begun", "of these failed or stopped", "came back"],
     )
     by_group = grouped(standing, "group")
     for group in groups:
@@ -52,10 +68,9 @@ def _running(standing: Rows, groups: Sequence[str], weeks: int) -> Table:
         if not own:
             continue
         counts = {row["week"]: "waiting" if row["waitlist"] else row["in_course"] for row in own}
-        broken = max(row["broken"] for row in own)
         back = sum(row["came_back"] for row in own)
         table.rows.append(
-            plain_row([nice(group), *(counts.get(w) for w in range(weeks)), own[0]["begun"], broken, back])
+            plain_row([nice(group), *(counts.get(w) for w in range(weeks)), own[0]["begun"], own[0]["not_ended"], back])
         )
     return table
 
@@ -103,22 +118,20 @@ def _decision_table(rows: Rows) -> Table:
     lines = [
         (
             [nice(row["code"]), nice(row["group"]), "all" if row["week"] is None else str(row["week"] + 1)],
-            row["shares"], [f"{row['count']:,} / {row['units']:,}", str(row["courses"])],
+            row["shares"], [f"{row['count']:,} / {row['units']:,}", f"{row['courses']} of {row['begun']}"],
         )
         for row in rows
     ]  # fmt: skip
-    more = ["count / units", "courses begun"]
+    more = ["count / units", "courses with decisions of all begun"]
     return interval_table("Client decisions of all courses begun", ["decision", "group", "week"], lines, more)
 
 
-def _against(rows: Rows, waitlist: str | None) -> list[Facet]:
+def _against(rows: Rows) -> list[Facet]:
     """Decisions against the waiting list: one facet per code."""
-    if waitlist is None:
-        return []
     return [
         facet(
             nice(code), [(nice(row["first"]), row["differences"]) for row in own],
-            subtitle=f"minus {nice(waitlist).lower()}, points of % of weeks", percent=True, sign=True,
+            subtitle=f"minus {_minus([row['second'] for row in own])}, points of % of weeks", percent=True, sign=True,
         )
         for code, own in grouped(rows, "measure").items()
     ]  # fmt: skip
@@ -166,7 +179,7 @@ def _changes(rows: Rows, groups: Sequence[str]) -> list[Facet]:
             compared = [part[group] for group in groups if group in part and part[group]["differences"]]
             shown = compared or [part[group] for group in groups if group in part]
             key = "differences" if compared else "means"
-            against = f", minus {nice(shown[0]['waitlist']).lower()}" if compared else ""
+            against = f", minus {_minus([row['waitlist'] for row in compared])}" if compared else ""
             named = "all courses begun" if who == "all begun" else "second: those who stayed to the end"
             facets.append(
                 facet(
