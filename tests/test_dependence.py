@@ -108,16 +108,16 @@ LEVEL = 1 - 0.05 / 13
 
 @pytest.fixture(scope="module")
 def null(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hundred sampled persons with one therapist under two names, and with the companion."""
+    """Two hundred sampled persons with one therapist under two names, and with the companion."""
     out = tmp_path_factory.mktemp("dependence") / "null"
     tally = run_study(
         compose(
             "experiment=dependence", "therapist=[mi_consistent,companion]", NULL, "personas=population",
-            "personas.sample=100", "personas.ids=null", "replicates=1", "session.course.sessions=6",
+            "personas.sample=200", "personas.ids=null", "replicates=1", "session.course.sessions=6",
             "session.max_turns=24", "report=false", f"out={out}",
         )
     ).tally  # fmt: skip
-    assert (tally.ended, tally.failed) == (300, 0)
+    assert (tally.ended, tally.failed) == (600, 0)
     return out
 
 
@@ -160,7 +160,7 @@ def test_two_therapists_without_effect_are_alike_in_every_outcome(null: Path) ->
     for name, interval in found.items():
         margin = POINTS if name.startswith("PHQ-9") else 2 * SHARE if name == "left" else SHARE
         low, high = interval.low, interval.high
-        assert low is not None and high is not None and interval.clusters >= 80, name
+        assert low is not None and high is not None and interval.clusters >= 160, name
         assert -margin < low <= 0 <= high < margin, (name, low, high)
 
 
