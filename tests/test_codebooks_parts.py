@@ -71,20 +71,20 @@ def test_defaults_are_what_a_code_has_unless_it_says_otherwise(tmp_path: Path) -
 
 def test_a_code_with_a_situation_is_live_where_it_holds() -> None:
     made_up = book(codes=[CODE | {"live": "departure"}, CODE | {"id": "waves"}])
-    assert is_live(made_up, "nods", ["departure"], {}) is True
-    assert is_live(made_up, "nods", ["risk"], {}) is False
-    assert is_live(made_up, "nods", None, {}) is None
-    assert is_live(made_up, "waves", None, {}) is True
+    assert is_live(made_up, "nods", {"departure": True}, {}) is True
+    assert is_live(made_up, "nods", {"departure": False, "risk": True}, {}) is False
+    assert is_live(made_up, "nods", {}, {}) is None
+    assert is_live(made_up, "waves", {}, {}) is True
 
 
 def test_a_code_that_depends_on_others_is_live_where_one_of_them_is_present() -> None:
     v1 = load_codebook("emoclassifiers-v1")
     gates = v1.code("sharing_problems").depends_on
     assert gates == ["emotional_vulnerability", "potentially_emotional_dependence"]
-    assert is_live(v1, "sharing_problems", None, {gates[0]: "no", gates[1]: "yes"}) is True
-    assert is_live(v1, "sharing_problems", None, {gates[0]: "no", gates[1]: "unsure"}) is False
-    assert is_live(v1, "sharing_problems", None, {gates[0]: "no", gates[1]: None}) is None
-    assert is_live(v1, "sharing_problems", None, {gates[0]: "yes"}) is True
+    assert is_live(v1, "sharing_problems", {}, {gates[0]: "no", gates[1]: "yes"}) is True
+    assert is_live(v1, "sharing_problems", {}, {gates[0]: "no", gates[1]: "unsure"}) is False
+    assert is_live(v1, "sharing_problems", {}, {gates[0]: "no", gates[1]: None}) is None
+    assert is_live(v1, "sharing_problems", {}, {gates[0]: "yes"}) is True
 
 
 def test_emoclassifiers_v1_hangs_on_its_five_gates() -> None:
@@ -101,12 +101,12 @@ def test_emoclassifiers_v1_hangs_on_its_five_gates() -> None:
 def test_the_role_in_a_harm_is_asked_only_of_harm() -> None:
     harms = load_codebook("companion-harms")
     kinds = {code.id: "absent" for code in harms.codes if code.group != "role"}
-    assert is_live(harms, "ai_role", None, kinds) is False
-    assert is_live(harms, "ai_role", None, kinds | {"control": "present"}) is True
+    assert is_live(harms, "ai_role", {}, kinds) is False
+    assert is_live(harms, "ai_role", {}, kinds | {"control": "present"}) is True
     ladder = load_codebook("r-mhsafe")
     grave = dict.fromkeys(ladder.code("counsellor_role").depends_on, "1")
-    assert is_live(ladder, "counsellor_role", None, grave) is False
-    assert is_live(ladder, "counsellor_role", None, grave | {"gaslighting": "2"}) is True
+    assert is_live(ladder, "counsellor_role", {}, grave) is False
+    assert is_live(ladder, "counsellor_role", {}, grave | {"gaslighting": "2"}) is True
 
 
 def test_kadakia_asks_only_where_the_act_is_possible() -> None:

@@ -159,7 +159,7 @@ def test_the_value_is_drawn_by_the_seed_in_proportion_to_the_probabilities() -> 
     assert choice.probability == pytest.approx(0.7 if choice.value == "yes" else 0.3)
 
 
-def test_without_log_probabilities_samples_are_counted_with_their_error() -> None:
+def test_without_log_probabilities_undistorted_samples_are_counted_with_their_error() -> None:
     texts = iter(["A", "A.", " B", "(A) yes", "a", "Answer", "A", "", "B: no", "A"])
 
     def sample(request: Any, body: dict[str, Any]) -> Any:
@@ -168,11 +168,12 @@ def test_without_log_probabilities_samples_are_counted_with_their_error() -> Non
         assert "logprobs" not in body
         return web.json_response(completion(next(texts)))
 
-    choice, bodies = ask(sample, config={"logprobs": False, "sampling": {"temperature": 0.9}})
+    choice, bodies = ask(sample, config={"logprobs": False, "sampling": {"temperature": 0.0, "top_p": 0.5}})
     assert choice.method == "samples"
     assert choice.mass == {"yes": 0.5, "no": 0.2} and choice.outside == pytest.approx(0.3)
     assert choice.errors["yes"] == pytest.approx(0.144, abs=0.01) and choice.errors["no"] > 0
-    assert len({body["seed"] for body in bodies}) == 10 and {body["temperature"] for body in bodies} == {0.9}
+    assert len({body["seed"] for body in bodies}) == 10
+    assert {(body["temperature"], body["top_p"], body["max_tokens"]) for body in bodies} == {(1.0, 1.0, 8)}
 
 
 def test_a_server_that_leaves_log_probabilities_out_is_sampled_instead() -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import msgspec
 
 from simulator.errors import UserError, nearest
 from simulator.records.fingerprints import text_fingerprint
 
 FOLDER = Path(__file__).resolve().parent / "prompts"
+_LINE_ENDS = str.maketrans({end: f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"})
 
 
 class Prompt:
@@ -79,14 +81,22 @@ def content_of(path: Path) -> str:
         raise UserError(f"prompt: cannot read '{path}' ({error.strerror}); name a UTF-8 text file") from None
 
 
+def quoted(text: str) -> str:
+    """A text as a JSON string on one line, every letter as it was written: what Jinja's `tojson` escapes for HTML, an
+    apostrophe among them, stays. In prompt files the filter `quoted`."""
+    return msgspec.json.encode(text).decode().translate(_LINE_ENDS)
+
+
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["quoted"] = quoted
+    return environment
 
 
 @lru_cache(maxsize=64)

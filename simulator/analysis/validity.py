@@ -4,19 +4,22 @@ Any coder can be validated. Of a trained one the sessions that it has seen in tr
 hash of their transcript, because half of their longer texts stand in the training set, or because they belong to a
 group (a video, a post) that does. Units are compared only where both sides judged the same text: a coder that parts
 turns otherwise than the data is refused. What the coder left missing is counted by reason and enters nothing else.
+A coder that asks a model is asked the data's codes alone, by the requests of a whole coding, many sessions at once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.analysis.validity_figures import Coded, figures, part_figures
-from simulator.codebooks import exploratory
+from simulator.codebooks import Codebook, exploratory
 from simulator.coding.base import Coder
+from simulator.coding.datasets import AsksModel, asked_sessions
 from simulator.coding.measured import READ, UNREAD, unread_sessions
 from simulator.coding.people import people
 from simulator.coding.rules import PATTERNS, RuleCoder
@@ -32,12 +35,21 @@ from simulator.records.text import count_words
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+NOT_PROBED = "not probed"
+"""What is said of a language model of which nobody has looked whether it knows the data by heart."""
 
-def validate(coder: Coder, examples: Examples, resamples: int = 2000) -> dict[str, dict[str, Any]]:
+
+def validate(
+    coder: Coder, examples: Examples, resamples: int = 2000, answers: Path | None = None
+) -> dict[str, dict[str, Any]]:
     """One dictionary per task that both the coder and the data have; see `docs/coders.md` for its keys.
 
+    Args:
+        answers: where the answers of a coder that asks a model are kept and found again; None keeps none.
+
     Raises:
-        UserError: no task in common, other values, other units, or no session that the coder has not seen.
+        UserError: no task in common, other values, other units, no session that the coder has not seen, or a model that
+            gives no answer.
     """
     seen, compared = np.zeros(len(examples.sessions), dtype=np.bool_), None
     if isinstance(coder, TrainedCoder):
@@ -50,7 +62,7 @@ def validate(coder: Coder, examples: Examples, resamples: int = 2000) -> dict[st
     fresh = examples.subset(~seen)
     found = {}
     unread = unread_sessions("rules", coder.codebook, fresh.session_key, [session.id for session in fresh.sessions])
-    for task, units, missing in _coded(coder, fresh):
+    for task, units, missing in _coded(coder, fresh, answers):
         found[task.name] = {
             **figures(units, fresh.group, resamples),
             "coder": coder.name,
@@ -61,6 +73,7 @@ def validate(coder: Coder, examples: Examples, resamples: int = 2000) -> dict[st
             "groups_compared": compared,
             "missing": missing,
             "rules_read": None if unread is None else _by_reading(units, np.array(unread), fresh.group, resamples),
+            "contamination": NOT_PROBED if isinstance(coder, AsksModel) else None,
             "exploratory": exploratory(task.codebook, task.code),
             **people(task.codebook, task.code).to_dict(),
         }
@@ -73,9 +86,9 @@ def _by_reading(units: Coded, unread: npt.NDArray[np.bool_], cluster: str, resam
     return {part: part_figures(units, chosen, cluster, resamples) for part, chosen in ((UNREAD, kept), (READ, ~kept))}
 
 
-def _coded(coder: Coder, examples: Examples) -> list[tuple[Task, Coded, dict[str, int]]]:
+def _coded(coder: Coder, examples: Examples, answers: Path | None) -> list[tuple[Task, Coded, dict[str, int]]]:
     """By task: the units that both sides judged, and what the coder left missing, by reason."""
-    given = _judged(coder, examples)
+    given = _judged(coder, examples, answers)
     others = {"rules": _judged(RuleCoder(coder.codebook), examples)} if _has_rules(coder) else {}
     groups, lengths = examples.groups(), [len(session.turns) for session in examples.sessions]
     sessions = np.repeat(np.arange(len(lengths)), lengths)
@@ -113,15 +126,20 @@ def _coded(coder: Coder, examples: Examples) -> list[tuple[Task, Coded, dict[str
 Said = list[tuple[str | None, str | None, float | None] | None]
 
 
-def _judged(coder: Coder, examples: Examples) -> dict[tuple[str, str], Said]:
+def _judged(coder: Coder, examples: Examples, answers: Path | None = None) -> dict[tuple[str, str], Said]:
     """By role and code: value, reason and probability for every turn, sessions end to end; None where not judged.
 
     Raises:
-        UserError: judgments of other stretches than whole turns.
+        UserError: judgments of other stretches than whole turns, or a model that gives no answer.
     """
-    many = coder.code_sessions if isinstance(coder, TrainedCoder) else None
-    sessions = [session.turns for session in examples.sessions]
-    coded = many(sessions) if many else [coder.code_session(turns) for turns in sessions]
+    sessions = [list(session.turns) for session in examples.sessions]
+    if isinstance(coder, AsksModel):
+        codes = {task.code for task in examples.tasks}
+        coded = [judgments for _, judgments in asked_sessions(coder, sessions, answers, only=codes)]
+    elif isinstance(coder, TrainedCoder):
+        coded = coder.code_sessions(sessions)
+    else:
+        coded = [coder.code_session(turns) for turns in sessions]
     total = sum(len(turns) for turns in sessions)
     found: dict[tuple[str, str], Said] = {}
     start = 0
@@ -165,9 +183,14 @@ def _check_values(coder: Coder, examples: Examples, task: Task, said: Said) -> N
 
 
 def _probabilities(coder: Coder, examples: Examples, task: Task, said: Said) -> Array:
-    """(turns, values) from a trained coder, (turns, 1) from others; NaN where none is stated."""
+    """(turns, values) from a trained coder and of codes that have two values, (turns, 1) else; NaN where none is
+    stated."""
     if not isinstance(coder, TrainedCoder):
-        return np.array([[np.nan if entry is None or entry[2] is None else entry[2]] for entry in said])
+        stated = np.array([np.nan if entry is None or entry[2] is None else entry[2] for entry in said], np.float64)
+        if not _two_valued(coder, task):
+            return stated[:, None]
+        first = _places(task, said) == 0
+        return np.stack([np.where(first, stated, 1 - stated), np.where(first, 1 - stated, stated)], axis=1)
     learnt = coder.learnt(task.role, task.code)
     found = np.full((len(said), len(task.values)), np.nan)
     if learnt is not None:
@@ -175,6 +198,13 @@ def _probabilities(coder: Coder, examples: Examples, task: Task, said: Said) -> 
         order = [learnt.task.values.index(value) for value in task.values]
         found[prediction.rows] = prediction.probabilities[:, order]
     return found
+
+
+def _two_valued(coder: Coder, task: Task) -> bool:
+    """Whether a code has the task's two values and no other, so that the probability of one gives that of the other."""
+    book = getattr(coder, "book", None)
+    codes = {code.id: code for code in book.codes} if isinstance(book, Codebook) else {}
+    return task.code in codes and set(codes[task.code].values) == set(task.values) and len(task.values) == 2
 
 
 def _length_only(examples: Examples, task: Task, both: npt.NDArray[np.bool_]) -> Ints:

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     if model is None:
         raise UserError("dyad contamination: no model; give model=endpoint model.url=... model.name=...")
     sessions = [session.turns for session in read_examples(options.against, options.format).sessions]
-    found = asyncio.run(_probe(model, sessions, options.size, options.seed))
+    found = asyncio.run(probe(model, sessions, options.size, options.seed))
     if options.json:
         show_json({"against": str(options.against), "model": model.get("name"), **found})
         return 0
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def _probe(model: dict[str, Any], sessions: Sequence[Any], size: int, seed: int) -> dict[str, Any]:
+async def probe(model: dict[str, Any], sessions: Sequence[Any], size: int, seed: int) -> dict[str, Any]:
+    """What `contamination` finds of a configured model. Raises: UserError."""
     from simulator.coding.contamination import contamination
     from simulator.models.clients import ModelClients
     from simulator.models.openai import OpenAIServerClient

@@ -2,9 +2,11 @@
 
 CODER is a folder that `dyad coders train` wrote (`units=utterance` after it sets an option), or the name of a coder of
 conf/coders (`rules`, `llm`), with the same overrides as in `dyad code`. Sessions of FILE that a trained coder has seen
-in training are left out and counted; where none remains, nothing is validated.
+in training are left out and counted; where none remains, nothing is validated. The answers of a coder that asks a model
+are kept, so that the same command goes on where it was; `--probe` also asks whether the model knows FILE by heart.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +27,31 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--against", type=Path, required=True, help="coded sessions, a local file")
     parser.add_argument("--format", help="the data's format; by default its header shows it")
     parser.add_argument("--sha256", help="what the file's SHA-256 must be, or its first 8 or more characters")
+    parser.add_argument(
+        "--answers", type=Path, help="where a model's answers are kept; by default in Dyad's cache folder"
+    )
+    parser.add_argument(
+        "--probe", type=int, nargs="?", const=50, metavar="SESSIONS", help="as `dyad contamination` (by default 50)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, a key per task")
     options = parser.parse_args(arguments)
     from simulator.analysis.validity import validate
+    from simulator.cli.contamination import probe
+    from simulator.coding.datasets import AsksModel
     from simulator.coding.loaders import read_examples
+    from simulator.store.importers.fetching import cache_folder
 
     coder = _coder(options.coder, options.options)
-    found = validate(coder, read_examples(options.against, options.format, options.sha256))
+    asks = isinstance(coder, AsksModel)
+    if options.probe is not None and not asks:
+        raise UserError(f"dyad validate: --probe: {coder.name} asks no model; leave it out")
+    examples = read_examples(options.against, options.format, options.sha256)
+    folder = options.answers or cache_folder() / "validation"
+    found = validate(coder, examples, answers=folder / f"{coder.name}-{coder.fingerprint[:16]}" if asks else None)
+    if options.probe is not None:
+        sessions = [session.turns for session in examples.sessions]
+        probed = asyncio.run(probe(coder.model, sessions, options.probe, 0))
+        found = {name: {**report, "contamination": probed} for name, report in found.items()}
     seen = max(report["sessions_left_out"] for report in found.values())
     if seen:
         say(f"left out: {seen} sessions that the coder was trained on")
@@ -82,6 +102,17 @@ def _lines(name: str, report: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"  {key:<9}{report[key]:.3f} [{_limit(interval['low'])}, {_limit(interval['high'])}] "
             f"({interval['clusters']} {interval['cluster']})  {'  '.join(rest)}".rstrip()
+        )
+    if report["missing"]:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in sorted(report["missing"].items()))
+        lines.append(f"  missing  {sum(report['missing'].values())} units, scored nowhere: {reasons}")
+    if isinstance(report["contamination"], str):
+        lines.append(f"  contamination {report['contamination']} (--probe asks whether the model knows these sessions)")
+    elif report["contamination"]:
+        probed = report["contamination"]
+        lines.append(
+            f"  contamination {probed['overlap']:.4f} of the runs of {probed['run']} words said are the recording's, "
+            f"{probed['overlap_elsewhere']:.4f} other recordings' ({probed['sessions']} sessions continued)"
         )
     for part, own in (report["rules_read"] or {}).items():
         lines.append(f"  rules' view: {part}: {own['units']} units, {own['sessions']} sessions" + _part(own))

@@ -3,7 +3,7 @@
 Rates are over live units, so whether a unit is live must never be guessed: it is true, false or not known.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ SITUATIONS = {
 
 
 def is_live(
-    book: "Codebook", code_id: str, situations: Collection[str] | None, values: Mapping[str, str | None]
+    book: "Codebook", code_id: str, situations: Mapping[str, bool | None], values: Mapping[str, str | None]
 ) -> bool | None:
     """Whether a code can occur in a unit; None where that is not known.
 
     Args:
-        situations: those that hold for the unit; None where nobody has looked.
+        situations: whether each holds for the unit; None or left out where that is not known.
         values: judgments of the codes that others depend on, in the same unit or in the session or course around it;
             None or left out where one is missing.
     """
@@ -36,7 +36,7 @@ def is_live(
     if code.live == ALWAYS:
         held: bool | None = True
     else:
-        held = None if situations is None else code.live in situations
+        held = situations.get(code.live)
     if held is False or not code.depends_on:
         return held
     present = [None if (value := values.get(one)) is None else book.code(one).present(value) for one in code.depends_on]

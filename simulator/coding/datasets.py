@@ -2,16 +2,16 @@
 
 A coder that asks a model keeps every answer as soon as it is there (`RUN/coding/<coder>-<fingerprint>/`), by what was
 said, which unit and which code: an interrupted coding goes on where it was, and transcripts that were coded before are
-not asked about again.
+not asked about again. These answers are held in memory while it runs.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from simulator.coding.base import Coder, coded_frame, coded_sessions, sessions_of
+from simulator.coding.base import CodedTurn, Coder, Judgment, coded_frame, coded_sessions, sessions_of
 from simulator.errors import SessionError, UserError
 from simulator.locate import locate
 from simulator.models.handle import Usage
@@ -19,9 +19,6 @@ from simulator.store.answers import AnswerLog
 from simulator.store.parquet import write_table
 from simulator.store.runs import open_run
 from simulator.store.tables import TABLES
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Progress = Callable[[int], None]
 """Told how many sessions were coded."""
@@ -31,9 +28,13 @@ Progress = Callable[[int], None]
 class AsksModel(Protocol):
     """A coder that asks a model, many sessions at once (see `coding.llm.coder.LLMCoder.code`)."""
 
+    name: str
     usage: Usage
 
-    def code(self, sessions: Any, known: Mapping[str, Any], keep: Callable[[str, Any], None]) -> Any: ...
+    def code(
+        self, sessions: Any, known: Mapping[str, Any], keep: Callable[[str, Any], None],
+        only: Collection[str] | None = None,
+    ) -> Any: ...  # fmt: skip
 
 
 def make_coder(name: str, options: Mapping[str, Any]) -> Coder:
@@ -66,7 +67,8 @@ class Coded:
 def code_run(folder: Path, name: str, options: Mapping[str, Any], progress: Progress = lambda sessions: None) -> Coded:
     """Code all turns of a run with one coder.
 
-    Streamed by part of the dataset, each part replaced atomically, so memory does not grow with the run.
+    Streamed by part of the dataset, each part replaced atomically, so memory does not grow with the run; with a coder
+    that asks a model it grows with the answers kept.
 
     Raises:
         UserError: no such coder, a model that is not there or gives no answer, or another process codes this run with
@@ -81,7 +83,8 @@ def code_run(folder: Path, name: str, options: Mapping[str, Any], progress: Prog
     for part in sorted((run.dataset / "turns").glob("part-*.parquet")):
         turns = pl.read_parquet(part, columns=["course_id", "session", "turn", "role", "text"])
         if isinstance(coder, AsksModel):
-            coded = _asked(run.path / "coding" / label, coder, turns, progress)
+            pairs = asked_sessions(coder, sessions_of(turns), run.path / "coding" / label, progress)
+            coded = coded_frame(coder, pairs)
         else:
             coded = coded_frame(coder, coded_sessions(coder, sessions_of(turns)))
         judgments += coded.height
@@ -90,20 +93,36 @@ def code_run(folder: Path, name: str, options: Mapping[str, Any], progress: Prog
     return Coded(judgments, coder.usage if isinstance(coder, AsksModel) else None)
 
 
-def _asked(folder: Path, coder: Any, turns: "pl.DataFrame", progress: Progress) -> "pl.DataFrame":
-    """The codings of a part by a coder that asks a model, every answer kept."""
+def asked_sessions(
+    coder: AsksModel, sessions: Iterable[list[CodedTurn]], folder: Path | None = None,
+    progress: Progress = lambda sessions: None, only: Collection[str] | None = None,
+) -> list[tuple[list[CodedTurn], list[Judgment]]]:  # fmt: skip
+    """Sessions with their judgments by a coder that asks a model.
 
-    async def code(log: AnswerLog) -> list[Any]:
+    Args:
+        sessions: of whole courses, in order.
+        folder: where every answer is kept as soon as it is there, and found again; None keeps none.
+        only: ask these codes alone (see `LLMCoder.code`).
+
+    Raises:
+        UserError: the model is not there or gives no answer, or another process writes into the folder.
+    """
+    kept = ""
+
+    async def code(known: Mapping[str, Any], keep: Callable[[str, Any], None]) -> list[Any]:
         pairs = []
-        async for pair in coder.code(sessions_of(turns), log.known, log.put):
+        async for pair in coder.code(sessions, known, keep, only):
             pairs.append(pair)
             progress(1)
         return pairs
 
-    with AnswerLog(folder) as log:
-        try:
-            return coded_frame(coder, asyncio.run(code(log)))
-        except SessionError as error:
-            raise UserError(
-                f"{coder.name}: {error}; {len(log.known)} answers are kept, the same command goes on from there"
-            ) from None
+    try:
+        if folder is None:
+            return asyncio.run(code({}, lambda key, answer: None))
+        with AnswerLog(folder) as log:
+            try:
+                return asyncio.run(code(log.known, log.put))
+            finally:
+                kept = f"; {len(log.known)} answers are kept, the same command goes on from there"
+    except SessionError as error:
+        raise UserError(f"{coder.name}: {error}{kept}") from None

@@ -15,8 +15,8 @@ always sum to one and hide that the model meant to say something else.
    options hold less than a stated share together, the value is missing with that reason.
 4. *Order.* Labels are given to options in an order that the seed decides, or masses are averaged over the given order
    and its reverse.
-5. *Without log-probabilities*: the share of k free samples with its error, or one request held to the labels, which is
-   recorded as forced and has no probabilities.
+5. *Without log-probabilities*: the share of k free samples with its error, drawn at temperature 1 whatever the model's
+   sampling is, or one request held to the labels, which is recorded as forced and has no probabilities.
 """
 
 import asyncio
@@ -50,6 +50,8 @@ _UNDISTORTED: Mapping[str, Any] = {
     "min_tokens": None, "stop": None, "stop_token_ids": None, "presence_penalty": None, "frequency_penalty": None,
     "repetition_penalty": None, "logit_bias": None, "ignore_eos": None,
 }  # fmt: skip
+_SAMPLED: Mapping[str, Any] = {**_UNDISTORTED, **_SHORT}
+"""Free answers are drawn from the model's own distribution: under a temperature of 0 their share would say nothing."""
 _OPENERS = " \t\n\r\"'([*_"
 
 
@@ -165,7 +167,7 @@ async def choose(
     if fallback == "forced":
         return _single(asking, await asking.ask(0, seed, _SHORT, held=client.takes_choice))
     draws = [(n % len(asking.orders), turn_seed(seed, n, "choice", "sample")) for n in range(samples)]
-    answers = await asyncio.gather(*(asking.ask(n, draw, _SHORT) for n, draw in draws))
+    answers = await asyncio.gather(*(asking.ask(n, draw, _SAMPLED) for n, draw in draws))
     return _counted(asking, [n for n, _ in draws], answers, seed, least_share)
 
 

@@ -3,7 +3,8 @@
 Every code is a choice by the rules of `models.choice`: labels none of which begins another, an option's probability
 summed over all tokens that begin it, mass outside the options read unconstrained and kept; where the options hold less
 than the stated share, the value is missing with that reason. The first request about a unit is answered before the
-others are sent, so that what they share is in the server's cache.
+others are sent, so that what they share is in the server's cache. In the joint layout situations are asked so too, and
+one JSON answer gives the values of all codes that are live.
 """
 
 import asyncio
@@ -52,30 +53,31 @@ class Asking:
         least_share: below this share of the mass a value is missing.
         samples: how many answers are drawn where a server gives no probabilities.
         evidence: whether the words that show a code are asked for, and must be found, where it is judged present.
+        joint: whether one JSON answer gives all codes that are live in a unit.
+        whole_turns: whether codes of utterances are asked of whole turns.
         prompt: the prompt file.
     """
 
     def __init__(
         self, book: Codebook, codes: Sequence[Code], *, order: Order, least_share: float, samples: int, evidence: bool,
-        prompt: Path = PROMPT,
+        joint: bool = False, whole_turns: bool = False, prompt: Path = PROMPT,
     ) -> None:  # fmt: skip
         self.book, self.codes = book, codes
         self._order, self._least, self._samples, self._evidence = order, least_share, samples, evidence
-        self._prompt = load_prompt(prompt, BLOCKS)
+        self._joint, self._prompt = joint, load_prompt(prompt, BLOCKS)
         names = sorted({code.live for code in codes if code.live != ALWAYS})
         situations = [(name, book.situation(name)) for name in names]
-        self._system = Message("system", self._prompt.render("system", book=book, codes=codes, situations=situations))
+        system = self._prompt.render(
+            "system", book=book, codes=codes, situations=situations, whole_turns=whole_turns
+        )  # fmt: skip
+        self._system = Message("system", system)
 
     def messages(self, turns: Sequence[CodedTurn], place: UnitPlace) -> tuple[list[Message], str]:
         """What all requests about a unit begin with: the messages before the last one, and how that one begins."""
         numbered = [(number, turn.role, turn.text) for number, turn in enumerate(turns[: place.upto + 1])]
         shown = self._prompt.render("transcript", turns=numbered)
-        if place.unit == "utterance":
-            said = turns[place.upto].text[place.start : place.end]
-            named = f"{place.words}, namely {msgspec.json.encode(said).decode()}"
-        else:
-            named = place.words
-        return [self._system], f"{shown}\n{self._prompt.render('unit', unit=named)}\n"
+        words = turns[place.upto].text[place.start : place.end] if place.part else None
+        return [self._system], f"{shown}\n{self._prompt.render('unit', unit=place.words, words=words)}\n"
 
     async def unit(
         self, model: Completer, turns: Sequence[CodedTurn], place: UnitPlace, codes: Sequence[Code], kept: Kept,
@@ -96,9 +98,8 @@ class Asking:
         asks: list[_Ask] = [(f"live.{name}", None, name) for name in situations]
         answers = await self._ask_all(model, before, opening, place, asks, kept, keep)
         found.update(answers)
-        holding = None
-        if all(answer.get("value") is not None for answer in answers.values()):
-            holding = [name for name in situations if answers[f"live.{name}"]["value"] == YES]
+        said = {name: answers[f"live.{name}"].get("value") for name in situations}
+        holding = {name: None if value is None else value == YES for name, value in said.items()}
         values: dict[str, str | None] = dict(around)
         waiting = list(codes)
         while waiting:
@@ -110,8 +111,12 @@ class Asking:
             for code in ready:
                 if live[code.id] is None:
                     found[code.id] = {"value": None, "missing_reason": NOT_KNOWN_LIVE}
-            asks = [(code.id, code, "") for code in ready if live[code.id]]
-            answers = await self._ask_all(model, before, opening, place, asks, kept, keep)
+            asked = [code for code in ready if live[code.id]]
+            if self._joint:
+                answers = await self._ask_at_once(model, before, opening, place, asked, kept, keep)
+            else:
+                asks = [(code.id, code, "") for code in asked]
+                answers = await self._ask_all(model, before, opening, place, asks, kept, keep)
             found.update(answers)
             values.update({name: answer.get("value") for name, answer in answers.items()})
         if self._evidence:
@@ -157,9 +162,7 @@ class Asking:
                 purpose=f"coding:{name}", order=self._order, least_share=self._least, samples=self._samples,
             )  # fmt: skip
         except SessionError as error:
-            if error.kind != "context_overflow":
-                raise
-            return {"value": None, "missing_reason": OVERFLOW}
+            return _overflow(error)
         found: Found = {"value": chosen.most_probable, "method": chosen.method, "outside": chosen.outside}
         if chosen.value is None:
             return {**found, "value": None, "missing_reason": chosen.missing_reason}
@@ -191,40 +194,51 @@ class Asking:
                 [*before, Message("user", text)], seed=_seed(before, opening, place, name), purpose=f"coding:{name}",
                 schema=schema, sampling={"max_tokens": EVIDENCE_TOKENS, "temperature": 0.0},
             )  # fmt: skip
-            known = {"quote": _quote((await model.complete(request)).text)}
+            try:
+                known = {"quote": _quote((await model.complete(request)).text)}
+            except SessionError as error:
+                known = _overflow(error)
             keep(name, known)
+        if "quote" not in known:
+            return {**found, "value": None, "missing_reason": known["missing_reason"]}
         within = turns if place.turn is None else [turns[place.upto]]
         for turn in within:
-            stretch = locate_quote(str(known["quote"]), turn.text)
-            if stretch is None or (place.start is not None and not place.start <= stretch[0] < (place.end or 0)):
-                continue
-            return {**found, "evidence": list(stretch) if place.turn is not None else None}
+            shift = place.start or 0
+            stretch = locate_quote(str(known["quote"]), turn.text[shift : place.end])
+            if stretch is not None:
+                return {**found, "evidence": [shift + end for end in stretch] if place.turn is not None else None}
         return {**found, "value": None, "missing_reason": "the quoted words do not stand in the unit"}
 
-    async def joint(
-        self, model: Completer, turns: Sequence[CodedTurn], place: UnitPlace, codes: Sequence[Code]
-    ) -> dict[str, Found]:
-        """All codes of a unit by one JSON answer; no probabilities, and nothing of what lies outside the options.
+    async def _ask_at_once(
+        self, model: Completer, before: list[Message], opening: str, place: UnitPlace, codes: Sequence[Code],
+        kept: Kept, keep: Keep,
+    ) -> dict[str, Found]:  # fmt: skip
+        """Codes of a unit by one JSON answer; no probabilities, and nothing of what lies outside the options."""
+        found = {code.id: known for code in codes if (known := kept(code.id)) is not None}
+        if len(found) < len(codes):  # the answer is one: what was kept of it before an end is asked again
+            found = await self._at_once(model, before, opening, place, codes)
+            for name, answer in found.items():
+                keep(name, answer)
+        return found
 
-        Raises:
-            SessionError: the model gives no answer.
-        """
-        before, opening = self.messages(turns, place)
+    async def _at_once(
+        self, model: Completer, before: list[Message], opening: str, place: UnitPlace, codes: Sequence[Code]
+    ) -> dict[str, Found]:
         text = opening + self._prompt.render("joint", ids=[code.id for code in codes])
         schema = {
             "type": "object", "properties": {code.id: {"type": "string", "enum": list(code.values)} for code in codes},
             "required": [code.id for code in codes], "additionalProperties": False,
         }  # fmt: skip
         request = Request(
-            [*before, Message("user", text)], seed=_seed(before, opening, place, "joint"), purpose="coding:joint",
+            [*before, Message("user", text)], seed=_seed(before, opening, place, f"joint.{codes[0].id}"),
+            purpose="coding:joint",
             schema=schema, sampling={"max_tokens": JOINT_TOKENS},
         )  # fmt: skip
         try:
             answer = await model.complete(request)
         except SessionError as error:
-            if error.kind != "context_overflow":
-                raise
-            return {code.id: {"value": None, "missing_reason": OVERFLOW} for code in codes}
+            missing = _overflow(error)
+            return {code.id: missing for code in codes}
         try:
             document = msgspec.json.decode(answer.text[answer.text.find("{") : answer.text.rfind("}") + 1])
         except msgspec.DecodeError:
@@ -255,6 +269,13 @@ def _seed(before: Sequence[Message], opening: str, place: UnitPlace, name: str) 
     """A function of what is asked: the same texts are asked with the same seed, wherever they stand."""
     turn = -1 if place.turn is None else place.turn
     return turn_seed(int(text_fingerprint(opening)[:16], 16), turn, place.role, f"coding:{name}")
+
+
+def _overflow(error: SessionError) -> Found:
+    """What is kept where a unit does not fit the model's context; other errors end the coding."""
+    if error.kind != "context_overflow":
+        raise error
+    return {"value": None, "missing_reason": OVERFLOW}
 
 
 def _quote(text: str) -> str:

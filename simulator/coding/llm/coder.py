@@ -5,7 +5,7 @@ model. Addresses, connections and the number of sessions in flight do not.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from simulator.codebooks.schema import Code
 from simulator.coding.base import CodedTurn, Judgment
 from simulator.coding.llm.asking import PROMPT, Asking, Found, Keep, Kept
 from simulator.coding.llm.units import UnitPlace, asked_codes, places
+from simulator.coding.units import Units, check_units, units_fingerprint
 from simulator.errors import UserError
 from simulator.models.choice import LEAST_SHARE, Order
 from simulator.models.clients import ModelClients
@@ -25,8 +26,8 @@ from simulator.models.messages import Completer
 from simulator.records.fingerprints import fingerprint, text_fingerprint
 from simulator.records.text import transcript_fingerprint
 
-VERSION = 1
-"""Of what this module does with answers; part of the fingerprint."""
+VERSION = 2
+"""Of what this package asks and does with answers; part of the fingerprint."""
 Layout = Literal["choice", "joint"]
 
 
@@ -42,6 +43,8 @@ class LLMCoder:
         least_share: below this share of the mass a value is missing.
         samples: answers that are drawn where a server gives no probabilities.
         evidence: whether the words that show a code must be quoted and found, where it is judged present.
+        units: what codes of utterances are asked of: `utterance` (the parts of a turn), or `turn` (the whole turn, for
+            data whose people judged whole turns).
         sessions_in_flight: sessions that are coded at the same time.
         prompt: a prompt file of one's own.
 
@@ -59,6 +62,7 @@ class LLMCoder:
         least_share: float = LEAST_SHARE,
         samples: int = 10,
         evidence: bool = False,
+        units: Units = "utterance",
         sessions_in_flight: int = 16,
         prompt: str | None = None,
     ) -> None:
@@ -67,22 +71,29 @@ class LLMCoder:
         ):  # fmt: skip
             if value not in choices:
                 raise UserError(f"coders.llm.{field}: no choice '{value}' (choices: {', '.join(choices)})")
+        self._whole_turns = check_units(units, "coders.llm") == "turn"
         from simulator.studies.chairs import counted_model
 
         self.book = load_codebook(codebook)
         self.codes = asked_codes(self.book, codes)
         if not self.codes:
             raise UserError(f"coders.llm.codes: {self.book.name} has no code that is read from text")
+        self._at_once = layout == "joint"
+        if self._at_once and (self.book.flow is not None or evidence):
+            why = "evidence is asked code by code" if evidence else f"{self.book.name} asks by the answers before"
+            raise UserError(f"coders.llm.layout: {why}, not all codes at once; give layout=choice")
         path = Path(prompt).expanduser() if prompt else PROMPT
         self.asking = Asking(
-            self.book, self.codes, order=order, least_share=least_share, samples=samples, evidence=evidence, prompt=path
-        )
-        self.layout, self.sessions_in_flight, self._model = layout, sessions_in_flight, dict(model)
+            self.book, self.codes, order=order, least_share=least_share, samples=samples, evidence=evidence,
+            joint=self._at_once, whole_turns=self._whole_turns, prompt=path,
+        )  # fmt: skip
+        self.sessions_in_flight, self.model = sessions_in_flight, dict(model)
         self.name = "llm"
         self.codebook, self.codebook_version = self.book.name, self.book.version
         self.fingerprint = fingerprint([
             VERSION, self.book.fingerprint, [code.id for code in self.codes], layout, order, least_share, samples,
-            evidence, text_fingerprint(path.read_bytes()), counted_model(self._model, "coders"),
+            evidence, text_fingerprint(path.read_bytes()), counted_model(self.model, "coders"),
+            [units, *units_fingerprint(units)] if any(code.unit == "utterance" for code in self.codes) else None,
         ])  # fmt: skip
         self._log = CallLog()
         self.usage = Usage()
@@ -106,28 +117,32 @@ class LLMCoder:
         return asyncio.run(all_of_them())
 
     async def code(
-        self, sessions: Iterable[list[CodedTurn]], known: Mapping[str, Found], keep: Keep
-    ) -> AsyncIterator[tuple[list[CodedTurn], list[Judgment]]]:
+        self, sessions: Iterable[list[CodedTurn]], known: Mapping[str, Found], keep: Keep,
+        only: Collection[str] | None = None,
+    ) -> AsyncIterator[tuple[list[CodedTurn], list[Judgment]]]:  # fmt: skip
         """Sessions with their judgments, in order, `sessions_in_flight` at a time.
 
         Args:
             sessions: of whole courses, in order (codes of a course are judged with its last session).
             known: answers by key that are not asked for again.
             keep: told every new answer.
+            only: ask these codes alone, and what they follow from; the requests are those of a whole coding. Where
+                one answer gives all codes, or one question leads to the next, all are asked.
 
         Raises:
             SessionError: the model gives no answer.
             UserError: the model is not there.
         """
+        codes = self._needed(only)
         clients = ModelClients()
-        client = clients.get(self._model, "coders.model")
+        client = clients.get(self.model, "coders.model")
         try:
             await clients.check()
             waiting: list[asyncio.Task[list[tuple[list[CodedTurn], list[Judgment]]]]] = []
             try:
                 for course in self._courses(sessions):
                     model = self._seated(client, clients, course[0])
-                    waiting.append(asyncio.ensure_future(self.judge(model, course, known, keep)))
+                    waiting.append(asyncio.ensure_future(self.judge(model, course, known, keep, codes)))
                     if len(waiting) >= self.sessions_in_flight:
                         for pair in await waiting.pop(0):
                             yield pair
@@ -141,28 +156,40 @@ class LLMCoder:
         finally:
             await clients.close()
 
+    def _needed(self, only: Collection[str] | None) -> list[Code]:
+        if only is None or self._at_once or self.book.flow is not None:
+            return self.codes
+        wanted, new = set(only), set(only)
+        while new:
+            new = {one for code in self.codes if code.id in new for one in code.depends_on} - wanted
+            wanted |= new
+        return [code for code in self.codes if code.id in wanted]
+
     @staticmethod
     def _courses(sessions: Iterable[list[CodedTurn]]) -> Iterator[list[list[CodedTurn]]]:
         for _, group in groupby(sessions, key=lambda session: session[0].course_id):
             yield list(group)
 
     async def judge(
-        self, model: Completer, sessions: list[list[CodedTurn]], known: Mapping[str, Found], keep: Keep
-    ) -> list[tuple[list[CodedTurn], list[Judgment]]]:
+        self, model: Completer, sessions: list[list[CodedTurn]], known: Mapping[str, Found], keep: Keep,
+        asked: Sequence[Code] | None = None,
+    ) -> list[tuple[list[CodedTurn], list[Judgment]]]:  # fmt: skip
         """The sessions of one course with their judgments.
 
         Args:
             model: who is asked.
             sessions: in order.
             known, keep: as in `code`.
+            asked: which codes; all by default.
 
         Raises:
             SessionError: the model gives no answer.
         """
+        asked = self.codes if asked is None else asked
         whole = [turn for session in sessions for turn in session]
         around: dict[str, str | None] = {}
         ends: list[tuple[UnitPlace, dict[str, Found]]] = []
-        of_course = [code for code in self.codes if code.unit == "course"]
+        of_course = [code for code in asked if code.unit == "course"]
         if of_course:
             ends = await self._units(model, whole, of_course, known, keep, around)
         pairs = []
@@ -170,7 +197,7 @@ class LLMCoder:
             own = dict(around)
             found: list[tuple[UnitPlace, dict[str, Found]]] = []
             for unit in reversed(UNITS[:-1]):  # the larger unit first: smaller ones may follow from it
-                codes = [code for code in self.codes if code.unit == unit]
+                codes = [code for code in asked if code.unit == unit]
                 found += await self._units(model, session, codes, known, keep, own)
             if number == len(sessions) - 1:
                 found += ends
@@ -199,7 +226,11 @@ class LLMCoder:
                 [tuple(code.roles)] if code.unit in ("session", "course") else [(role,) for role in code.roles]
             ):
                 by_roles.setdefault(roles, []).append(code)
-        pairs = [(place, mine) for roles, mine in by_roles.items() for place in places(turns, mine[0].unit, roles)]
+        pairs = [
+            (place, mine)
+            for roles, mine in by_roles.items()
+            for place in places(turns, mine[0].unit, roles, self._whole_turns)
+        ]
         for place, mine in sorted(pairs, key=lambda pair: pair[0].upto):  # the transcript grows: prefixes are kept hot
             prefix = f"{transcript}|{place.key}|"
 
@@ -219,14 +250,6 @@ class LLMCoder:
         self, model: Completer, turns: list[CodedTurn], place: UnitPlace, codes: Sequence[Code], kept: Kept, keep: Keep,
         around: dict[str, str | None],
     ) -> dict[str, Found]:  # fmt: skip
-        if self.layout == "joint":
-            before = {code.id: known for code in codes if (known := kept(code.id)) is not None}
-            if len(before) == len(codes):
-                return before
-            answers = await self.asking.joint(model, turns, place, codes)
-            for name, answer in answers.items():
-                keep(name, answer)
-            return answers
         if self.book.flow is None or place.unit != "session":
             return await self.asking.unit(model, turns, place, codes, kept, keep, around)
         by_id = {code.id: code for code in codes}

@@ -22,6 +22,8 @@ class UnitPlace(NamedTuple):
     upto: int
     words: str
     """How the prompt names it."""
+    part: bool = False
+    """Whether it is a part of its turn, so that its words are shown again."""
 
     @property
     def key(self) -> str:
@@ -39,8 +41,11 @@ def asked_codes(book: Codebook, chosen: Sequence[str] | None) -> list[Code]:
     return [code for code in book.codes if code.read_from == "text" and (wanted is None or code.id in wanted)]
 
 
-def places(turns: Sequence[CodedTurn], unit: Unit, roles: Sequence[str]) -> Iterator[UnitPlace]:
-    """All units of one kind for codes of these roles, in order. `turns` are those of a session or of a course."""
+def places(
+    turns: Sequence[CodedTurn], unit: Unit, roles: Sequence[str], whole_turns: bool = False
+) -> Iterator[UnitPlace]:
+    """All units of one kind for codes of these roles, in order. `turns` are those of a session or of a course; with
+    `whole_turns` utterances are turns, as in data whose people coded them so."""
     if unit in ("session", "course"):
         if any(turn.role in roles for turn in turns):
             named = f"the whole {unit}, what the {' and the '.join(roles)} says in it"
@@ -49,7 +54,7 @@ def places(turns: Sequence[CodedTurn], unit: Unit, roles: Sequence[str]) -> Iter
     for place, turn in enumerate(turns):
         if turn.role not in roles:
             continue
-        if unit == "turn":
+        if unit == "turn" or (unit == "utterance" and whole_turns):
             named = f"turn {place}, all that the {turn.role} says in it"
             yield UnitPlace(unit, turn.role, turn.session, turn.turn, 0, len(turn.text), place, named)
         elif unit == "exchange":
@@ -59,4 +64,4 @@ def places(turns: Sequence[CodedTurn], unit: Unit, roles: Sequence[str]) -> Iter
         else:
             for number, (start, end) in enumerate(utterances(turn.text), 1):
                 named = f"part {number} of turn {place}, said by the {turn.role}"
-                yield UnitPlace(unit, turn.role, turn.session, turn.turn, start, end, place, named)
+                yield UnitPlace(unit, turn.role, turn.session, turn.turn, start, end, place, named, True)
