@@ -390,6 +390,16 @@ def test_a_language_model_is_validated_by_the_command_that_validates_every_coder
         assert report["contamination"] == "not probed"
 
 
+def test_a_codebook_without_the_codes_of_the_data_is_refused_before_anything_is_asked(
+    mock: Mock, tmp_path: Path
+) -> None:
+    data = two_sentences(tmp_path / "annomi.csv", 2)
+    words = ["llm", "coders.llm.codebook=epitome", *mock.overrides, "--against", str(data), "--answers", str(tmp_path)]
+    with pytest.raises(UserError, match=r"no code in common.*client_talk_type, the coder \w+"):
+        validate_command(words)
+    assert mock.new_requests() == []
+
+
 def test_a_validation_that_fails_is_one_line_and_goes_on_from_its_answers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

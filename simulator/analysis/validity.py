@@ -115,7 +115,9 @@ def _coded(coder: Coder, examples: Examples, answers: Path | None) -> list[tuple
         units = Coded(task, meant[both], values[both], chances, groups[both], sessions[both], strata[both], baselines)
         found.append((task, units, dict(missing)))
     if not found:
-        known = sorted(f"{code} of the {role}" for role, code in given)
+        known = sorted(f"{code} of the {role}" for role, code in given) or [
+            one.id for one in getattr(coder, "codes", ())
+        ]
         raise UserError(
             f"{examples.source}: no code in common with the coder; the file has "
             f"{', '.join(task.code for task in examples.tasks) or 'none'}, the coder {', '.join(known) or 'none'}"
