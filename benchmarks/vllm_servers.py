@@ -72,7 +72,8 @@ def served(
     """
     if weights is None:
         weights = str(folder / "tiny")
-        subprocess.run([python, str(ROOT / "tests" / "tiny_model.py"), weights], check=True, timeout=300)
+        made = [python, str(ROOT / "tests" / "tiny_model.py"), weights]
+        subprocess.run(made, check=True, timeout=300, stdout=subprocess.DEVNULL)  # ours is for the figures alone
     overrides = [
         "serve", "model=endpoint", "model.name=tiny", f"model.serving.model={weights}",
         f"model.serving.max_model_len={length}", f"serving.replicas={replicas}", f"serving.python={python}",
