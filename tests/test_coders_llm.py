@@ -363,6 +363,16 @@ def test_many_sessions_are_asked_about_at_once(run: Path) -> None:
         assert coding.result(60).judgments > 0
 
 
+def test_codes_of_utterances_can_be_asked_of_whole_turns(mock: Mock) -> None:
+    parts, whole = (coder(mock, codebook="annomi", units=units) for units in ("utterance", "turn"))
+    assert parts.fingerprint != whole.fingerprint
+    assert {judgment.unit for judgment in parts.code_session(SESSION)} == {"utterance"}
+    mock.new_requests()
+    found = whole.code_session(SESSION)
+    assert {(one.unit, one.start, one.end) for one in found} == {("turn", 0, len(turn.text)) for turn in SESSION}
+    assert not any("BEGIN UNIT\n" in json.loads(one.body)["messages"][-1]["content"] for one in mock.new_requests())
+
+
 def two_sentences(path: Path, sessions: int) -> Path:
     rows = annomi_rows(sessions)
     return write(path, [{**row, "utterance_text": f"{row['utterance_text']} So there we are."} for row in rows])

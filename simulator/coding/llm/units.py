@@ -46,6 +46,8 @@ def places(
 ) -> Iterator[UnitPlace]:
     """All units of one kind for codes of these roles, in order. `turns` are those of a session or of a course; with
     `whole_turns` utterances are turns, as in data whose people coded them so."""
+    if whole_turns and unit == "utterance":
+        unit = "turn"
     if unit in ("session", "course"):
         if any(turn.role in roles for turn in turns):
             named = f"the whole {unit}, what the {' and the '.join(roles)} says in it"
@@ -54,7 +56,7 @@ def places(
     for place, turn in enumerate(turns):
         if turn.role not in roles:
             continue
-        if unit == "turn" or (unit == "utterance" and whole_turns):
+        if unit == "turn":
             named = f"turn {place}, all that the {turn.role} says in it"
             yield UnitPlace(unit, turn.role, turn.session, turn.turn, 0, len(turn.text), place, named)
         elif unit == "exchange":
