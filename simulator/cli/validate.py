@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     examples = read_examples(options.against, options.format, options.sha256)
     folder = options.answers or cache_folder() / "validation"
     found = validate(coder, examples, answers=folder / f"{coder.name}-{coder.fingerprint[:16]}" if asks else None)
-    if options.probe is not None:
+    if options.probe is not None and isinstance(coder, AsksModel):
         sessions = [session.turns for session in examples.sessions]
         probed = asyncio.run(probe(coder.model, sessions, options.probe, 0))
         found = {name: {**report, "contamination": probed} for name, report in found.items()}

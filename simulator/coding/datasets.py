@@ -30,6 +30,8 @@ class AsksModel(Protocol):
 
     name: str
     usage: Usage
+    model: dict[str, Any]
+    """Its configuration."""
 
     def code(
         self, sessions: Any, known: Mapping[str, Any], keep: Callable[[str, Any], None],
