@@ -25,7 +25,7 @@ LAYOUTS = {
     "plain": {},
     "site": {"partition": "gpu", "account": "lab", "qos": "low", "constraint": "a100", "at_once": 4, "tasks": 16,
              "setup": ["module load python", "source venv/bin/activate"], "directives": ["--exclusive"],
-             "after": {"memory": "96G", "cpus": 16}},
+             "after": {"memory": "96G", "cpus": 16, "partition": "cpu"}, "tracked": ["tracking.mode=offline"]},
     "colocated": {"layout": "colocated", "gpus": 2, "serve": SERVE},
     "pooled": {"layout": "pooled",
                "servers": {"client": {"serve": SERVE, "jobs": 2}, "therapist": {"serve": SERVE, "nodes": 2, "gpus": 4}},
@@ -35,11 +35,13 @@ LAYOUTS = {
 
 
 def submissions(content: dict, parts: list[int]) -> str:
-    settings = parse_cluster({"kind": "slurm", **content})
+    settings = parse_cluster({"kind": "slurm", **{key: value for key, value in content.items() if key != "tracked"}})
     study, cluster = split_overrides(
         ["therapist=[cbt,companion]", "cluster=slurm", "out=elsewhere", "cluster.attempt=0", "+note='a b'"]
     )
-    submission = Submission(study, cluster, ["--config-dir", "/project/own"], Path("runs/one"), Path("/project"))
+    submission = Submission(
+        study, cluster, ["--config-dir", "/project/own"], Path("runs/one"), Path("/project"), content.get("tracked")
+    )
     text = ""
     for job in chain(settings, submission, parts):
         words = command_of(job, script_of(submission.run, job, settings.attempt), {})

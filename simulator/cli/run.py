@@ -91,9 +91,11 @@ def each_run(program: str, arguments: list[str], do: Do) -> list[dict[str, Any]]
         raise UserError(f"configuration: {one_line(str(error))}") from None
     finally:
         sys.argv = before
-    for end in ends:
-        if "mistake" in end:
-            raise UserError(end["mistake"])
+    mistakes = [end["mistake"] for end in ends if "mistake" in end]
+    if mistakes:
+        done = [end["result"]["run"] for end in ends if "result" in end]
+        before_it = f" (done before it or beside it: {', '.join(done)})" if done else ""
+        raise UserError(f"{mistakes[0]}{before_it}")
     return [end["result"] for end in ends]
 
 

@@ -57,8 +57,9 @@ def _wait(arguments: Sequence[str]) -> int:
     parser = OneLineParser("dyad serve wait", description="Wait until a server that a file or folder names answers.")
     parser.add_argument("endpoints", type=Path, help="an endpoint file, or a folder of them")
     parser.add_argument("--seconds", type=float, default=600, help="how long (600)")
+    parser.add_argument("--while", dest="process", type=int, metavar="PID", help="only while this process runs")
     options = parser.parse_args(arguments)
-    say(f"{wait_for_server(options.endpoints, options.seconds)} answers")
+    say(f"{wait_for_server(options.endpoints, options.seconds, options.process)} answers")
     return 0
 
 

@@ -6,9 +6,11 @@ dyad submit cluster=slurm -m seed=1,2,3 out=runs/sweep
 dyad submit cluster=local                          the same chain in this process
 dyad submit servers RUN                            sends server jobs again that are gone; `--end` cancels all
 dyad submit servers RUN client                     sends one more for the clients
+dyad submit stop RUN                               cancels every job of the run; the same `dyad submit` goes on later
 """
 
 import argparse
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,23 +22,28 @@ from simulator.cli.run import each_run, in_group, out_below, run_one, sweep_name
 from simulator.errors import UserError
 
 OUR_FLAGS = ("--json", "--quiet", "--dry-run")
+_NOT_IN_SCRIPTS = re.compile(r"""[\s"'`$\\%!&;()<>|*?#]""")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; see the module's docstring."""
     if arguments and arguments[0] == "servers":
         return _servers(arguments[1:])
+    if arguments and arguments[0] == "stop":
+        return _stop(arguments[1:])
     ours = {flag for flag in arguments if flag in OUR_FLAGS}
     rest = [word for word in arguments if word not in OUR_FLAGS]
     flags = _config_dir(rest)
     quiet, dry = "--quiet" in ours, "--dry-run" in ours
+    from simulator.launching.settings import parse_cluster
 
     def job(content: Any, sweeping: bool, overrides: list[str]) -> dict[str, Any]:
         if sweeping:
             content, grouped = in_group(content, sweep_name(content, rest))
             overrides = [*overrides, *grouped]
         if sweeping and content.get("out"):
-            content = out_below(content)
+            seen = _with_servers(content, parse_cluster(content.get("cluster") or {}))  # as its jobs will see it
+            content = {**content, "out": out_below(seen)["out"]}
         return submit_one(content, overrides, flags, quiet=quiet, dry=dry)
 
     results = each_run("dyad submit", rest, job)
@@ -65,6 +72,21 @@ def _servers(arguments: Sequence[str]) -> int:
         show(f"{name}: {number}{' cancelled' * options.end}")
     if not jobs:
         show("no server jobs to end" if options.end else "every server job lives")
+    return 0
+
+
+def _stop(arguments: Sequence[str]) -> int:
+    from simulator.launching.slurm import cancel_jobs
+
+    parser = OneLineParser(
+        "dyad submit stop", description="Cancel every job of a run; nothing that was written is lost."
+    )
+    parser.add_argument("run", type=Path, help="a folder that `dyad submit` made")
+    jobs = cancel_jobs(parser.parse_args(arguments).run)
+    for name, number in jobs:
+        show(f"{name}: {number} cancelled")
+    if not jobs:
+        show("no job of this run lives")
     return 0
 
 
@@ -100,6 +122,9 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
     plan = make_plan(config)
     folder = Path(config.out) if config.out else default_folder(config, identity_of(identity_components(plan)))
     result: dict[str, Any] = {"run": str(folder), "jobs": [], "stopped_by": None}
+    for what, place in (("out", folder), ("the folder you are in", Path.cwd())):
+        if settings.kind == "slurm" and (odd := _NOT_IN_SCRIPTS.search(str(place))):
+            raise UserError(f"{what}: '{place}' holds {odd[0]!r}, which SLURM's scripts do not bear; use another name")
     if settings.kind == "local":
         return result if dry else _in_process(content, settings.tasks, folder, quiet)
     parts = list(range(settings.tasks)) if dry else _parts_to_do(plan, folder, settings.tasks, settings.attempt)
@@ -137,12 +162,16 @@ def _parts_to_do(plan: Any, folder: Path, tasks: int, attempt: int) -> list[int]
         UserError: jobs of this run still live.
     """
     from simulator.launching.slurm import job_states
+    from simulator.studies.limits import meter_for
     from simulator.studies.part import Part
     from simulator.studies.parts import unfinished_parts
     from simulator.studies.running import open_or_create
 
     run = open_or_create(plan)
-    living = sorted({row["id"] for row in job_states(folder) or [] if row["lives"]}) if attempt == 0 else []
+    states = job_states(folder) if attempt == 0 else []
+    if states is None:
+        raise UserError(f"{folder}: SLURM cannot be asked whether jobs of this run still live; try again")
+    living = sorted({row["id"] for row in states if row["lives"]})
     if living:
         raise UserError(f"{folder}: jobs of this run still live ({', '.join(living)}); wait, or scancel them first")
     shards = int(run.meta["shards"])
@@ -150,6 +179,8 @@ def _parts_to_do(plan: Any, folder: Path, tasks: int, attempt: int) -> list[int]
         Part(0, tasks).shards(shards)
     except ValueError as error:
         raise UserError(f"cluster.tasks={tasks}: {error}") from None
+    if reached := meter_for(plan.config, run.journal, shards, 1, priced=True).reached():
+        raise UserError(f"{folder}: {reached}; nothing is sent, a higher limit goes on from here")
     return unfinished_parts(run, plan.index(), shards, tasks)
 
 

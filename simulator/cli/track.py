@@ -80,7 +80,8 @@ def _watch(folder: Path, asked: threading.Event) -> Callable[[float], Any]:
         nonlocal asked_at, living
         if time.monotonic() - asked_at >= _ASK_SLURM_SECONDS:
             asked_at = time.monotonic()
-            living = any(row["lives"] and row["id"] not in own for row in job_states(folder) or [])
+            states = job_states(folder)
+            living = states is None or any(row["lives"] and row["id"] not in own for row in states)  # unknown: they may
         return living
 
     def word(seconds: float) -> str | None:

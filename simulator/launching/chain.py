@@ -108,13 +108,14 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
     jobs = []
     if settings.attempt == 0:
         for purpose, server in settings.servers.items():
-            about = {**server.model_dump(exclude={"serve", "jobs"}), "purpose": purpose,
+            about = {**server.model_dump(exclude={"serve", "jobs"}, exclude_none=True), "purpose": purpose,
                      "serve": " ".join(map(shlex.quote, server.serve))}  # fmt: skip
             jobs += [job(f"serve-{purpose}-{number}", "serve.sbatch", **about) for number in range(server.jobs)]
     if submission.tracking is not None and settings.attempt == 0:
         jobs.append(job("track", "track.sbatch"))
     if parts:
-        jobs.append(job("simulate", "simulate.sbatch"))
+        begun = [f"serve-{purpose}-0" for purpose in settings.servers] if settings.attempt == 0 else []
+        jobs.append(job("simulate", "simulate.sbatch", begun, "after"))  # no task waits while servers are in the queue
     jobs.append(job("merge", "merge.sbatch", ["simulate"] if parts else [], "afterany", **size))
     coding = " ".join(word for word in words if word.startswith(("model.endpoints=", "coders.model.endpoints=")))
     jobs.append(job("code", "after.sbatch", ["merge"], purposes=_asked(settings, coding),

@@ -30,6 +30,10 @@ class ServerJobs(_Settings):
     cpus: Count = 8
     memory: str = "64G"
     time: Time = "24:00:00"
+    partition: str | None = None
+    """Where they run, if elsewhere than the other jobs; `constraint` and `directives` likewise."""
+    constraint: str | None = None
+    directives: list[str] | None = None
 
 
 class AfterJobs(_Settings):
@@ -38,6 +42,9 @@ class AfterJobs(_Settings):
     cpus: Count | None = None
     memory: str | None = None
     time: Time | None = None
+    partition: str | None = None
+    constraint: str | None = None
+    directives: list[str] | None = None
 
 
 class ClusterSettings(_Settings):
@@ -76,7 +83,7 @@ class ClusterSettings(_Settings):
     @model_validator(mode="after")
     def _layout_has_servers(self) -> Self:
         if (self.layout == "colocated") != bool(self.serve):
-            raise ValueError("serve: it goes with layout=colocated, which needs it: cluster.serve=[model=NAME]")
+            raise ValueError("serve: it goes with layout=colocated, which needs it: 'cluster.serve=[\"model=NAME\"]'")
         if (self.layout == "pooled") != bool(self.servers):
             raise ValueError("servers: it goes with layout=pooled, which needs it: {model: {serve: [model=NAME]}}")
         return self

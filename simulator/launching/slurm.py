@@ -41,11 +41,11 @@ def submit_jobs(jobs: Sequence[Job], run: Path, attempt: int) -> list[tuple[str,
         words = command_of(job, script, ids)
         try:
             ids[job.name] = _sent(job.name, script, words)
-        except UserError:
+            record_jobs(run, {job.name: ids[job.name]}, attempt)  # at once: a job that nobody knows cannot be cancelled
+        except BaseException:
             if ids:
                 subprocess.run(["scancel", *ids.values()], capture_output=True, timeout=SECONDS, check=False)
             raise
-    record_jobs(run, ids, attempt)
     return list(ids.items())
 
 
@@ -59,10 +59,18 @@ def sbatch(name: str, script: Path) -> str:
 
 
 def _sent(name: str, script: Path, words: Sequence[str]) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"SLURM did not answer within {SECONDS} s to the job '{name}'; the jobs of this run before it were "
+            f"cancelled; look whether it arrived (squeue --me); script: {script}"
+        ) from None
     if done.returncode:
         said = " ".join(done.stderr.replace("sbatch: error:", "").split())
-        raise UserError(f"SLURM refused the job '{name}' ({said}); nothing was submitted; script: {script}")
+        raise UserError(
+            f"SLURM refused the job '{name}' ({said}); no job of this run was left submitted; script: {script}"
+        )
     return done.stdout.strip().partition(";")[0]
 
 
@@ -115,13 +123,34 @@ def job_states(run: Path) -> list[dict[str, Any]] | None:
     return rows
 
 
+def cancel_jobs(run: Path) -> list[tuple[str, str]]:
+    """Cancel every job of a run that lives, the one among them that would send lost parts again.
+
+    Returns:
+        Names and ids of the jobs that were cancelled.
+
+    Raises:
+        UserError: SLURM cannot be asked, or refuses.
+    """
+    rows = job_states(run)
+    if rows is None:
+        raise UserError(f"{run}: SLURM cannot be asked about its jobs from here; go to a login node")
+    living = {row["id"]: row["name"] for row in rows if row["lives"]}
+    if living:
+        words = ["scancel", *sorted(living, key=lambda number: living[number] != "merge")]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+        if done.returncode:
+            raise UserError(f"SLURM did not cancel {' '.join(words[1:])} ({' '.join(done.stderr.split())})")
+    return [(name, number) for number, name in living.items()]
+
+
 def _living(ids: Sequence[str]) -> dict[str, list[tuple[str, str]]] | None:
-    words = ["squeue", "--noheader", "--array", "--format=%F|%K|%T|%r|%N", "--me"]
+    words = ["squeue", "--noheader", "--array", "--format=%F|%K|%T|%r|%N", f"--jobs={','.join(ids)}"]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return None
-    if done.returncode:
+    if done.returncode and "Invalid job id" not in done.stderr:  # what it says of a single one that is over
         return None
     found: dict[str, list[tuple[str, str]]] = {}
     for line in done.stdout.splitlines():

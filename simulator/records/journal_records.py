@@ -244,6 +244,13 @@ class Execution(msgspec.Struct, tag="execution", tag_field="kind", omit_defaults
     cost: float | None = None
     """In the currency of the model's price; None where none is configured."""
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of prompt and answer that a server worked on; an answer from the response cache used none."""
+        if self.replica == "cache":
+            return 0
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
 
 CourseRecord = (
     Opened

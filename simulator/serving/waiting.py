@@ -7,15 +7,21 @@ from pathlib import Path
 
 from simulator.errors import UserError
 from simulator.models.endpoints import read_endpoints
+from simulator.store.leases import is_running
 
 _LOOK_EVERY_SECONDS = 2.0
 
 
-def wait_for_server(place: Path, seconds: float) -> str:
+def wait_for_server(place: Path, seconds: float, process: int | None = None) -> str:
     """The address of the first server of an endpoint file, or of a folder of them, that answers.
 
+    Args:
+        place: the file or folder.
+        seconds: how long at most.
+        process: the one that serves, on this machine; where it has ended, nothing is waited for.
+
     Raises:
-        UserError: none does in time.
+        UserError: none does in time, or the process has ended.
     """
     until = time.monotonic() + seconds
     while True:
@@ -29,6 +35,8 @@ def wait_for_server(place: Path, seconds: float) -> str:
             for address in addresses:
                 if _answers(address):
                     return address
+        if process is not None and not is_running(process):
+            raise UserError(f"the model server (process {process}) has ended: {said}; its log says why")
         if time.monotonic() >= until:
             raise UserError(f"no model server after {seconds:g} s: {said}; look at the logs of the server jobs")
         time.sleep(min(_LOOK_EVERY_SECONDS, max(0.05, until - time.monotonic())))

@@ -59,6 +59,9 @@ class Counts(msgspec.Struct):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    used_tokens: int | None = None
+    """What `limits.tokens` counts; None in counts that an older version wrote."""
+    cost: float = 0.0
     courses: dict[str, CourseCount] = {}
     guards: dict[str, int] = {}
     """How often each guard fired."""
@@ -71,7 +74,12 @@ class Counts(msgspec.Struct):
         """Count one record."""
         if isinstance(record, Header):
             self.host, self.process = record.host, record.process
+            if not self.size:
+                self.used_tokens = 0
         elif isinstance(record, Execution):
+            if self.used_tokens is not None:
+                self.used_tokens += record.tokens
+            self.cost += record.cost or 0.0
             if record.scope == "call":
                 self.calls += 1
                 self.retries += record.retries

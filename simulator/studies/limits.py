@@ -1,28 +1,35 @@
 """What a run has used, and the limits that end it: `limits.tokens`, `limits.cost`, `limits.hours`, failures.
 
-The first three count the whole run: every process, and every earlier attempt at it as its journal tells. A limit is
-looked at between two turns, so a run ends with what is in flight over it at most, drained like any other: nothing is
-lost, and the same command with a higher limit goes on. Failures are judged by each process for
-itself, course by course. Limits are no part of a run's identity.
+The first three count the whole run: every process on every machine, and every earlier attempt at it as its journal
+tells. A limit is looked at between two turns, so a run ends with what is in flight over it at most, and with what
+processes that other commands started (tasks of an array) have used since they last brought their journals to the
+device. It is drained like any other: nothing is lost, and the same command with a higher limit goes on. Failures are
+judged by each process for itself, course by course. Limits are no part of a run's identity.
 """
 
 import math
+import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 
 from simulator.errors import UserError
 from simulator.records.journal_records import Execution
+from simulator.store.counting import known_counts
 from simulator.store.histories import read_shards
+from simulator.store.journal import journal_files
 from simulator.studies.config import Limits, StudyConfig
 
 FAILURES_ARE_JUDGED_AFTER = 20
 MOST_LATEST = 2000
 """Courses: from how many on failures are judged, and how many of the latest ones are looked at, at most."""
 RARE = 1e-6
+LOOK_SECONDS = 2.0
+"""How often it is looked up what other processes have used."""
 
 
 @dataclass(slots=True)
@@ -32,6 +39,8 @@ class Used:
     tokens: int = 0
     cost: float = 0.0
     seconds: float = 0.0
+    files: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
+    """Tokens and cost by shard and attempt."""
 
 
 def used_before(journal: Path, shards: int) -> Used:
@@ -43,20 +52,15 @@ def used_before(journal: Path, shards: int) -> Used:
     used = Used()
     spans: list[tuple[float, float]] = []
     for reading in read_shards(journal, shards):
-        for _, execution in reading.executions:
-            used.tokens += tokens_of(execution)
+        for header, execution in reading.executions:
+            used.tokens += execution.tokens
             used.cost += execution.cost or 0.0
+            tokens, cost = used.files.get((header.shard, header.attempt), (0, 0.0))
+            used.files[header.shard, header.attempt] = tokens + execution.tokens, cost + (execution.cost or 0.0)
             spans.append((execution.started, execution.started + execution.seconds))
         spans = list(_joined(spans))
     used.seconds = sum(end - start for start, end in spans)
     return used
-
-
-def tokens_of(execution: Execution) -> int:
-    """Tokens of one call; 0 for what is no call. An answer from the response cache used none."""
-    if execution.replica == "cache":
-        return 0
-    return (execution.prompt_tokens or 0) + (execution.completion_tokens or 0)
 
 
 def _joined(spans: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
@@ -80,21 +84,25 @@ class Meter:
         limits: the run's.
         before: what earlier attempts used.
         workers: processes.
+        journal: where what others use is looked up.
     """
 
-    def __init__(self, limits: Limits, before: Used, workers: int) -> None:
+    def __init__(self, limits: Limits, before: Used, workers: int, journal: Path) -> None:
         self._limits, self._before, self._started = limits, before, time.monotonic()
         self._tokens, self._cost = RawArray("q", workers), RawArray("d", workers)
+        self._processes = RawArray("q", workers)
         self._mine = 0
+        self._journal, self._others, self._look_at = journal, (0, 0.0), 0.0
         self._limited = limits.tokens is not None or limits.cost is not None or limits.hours is not None
 
     def work_as(self, worker: int) -> None:
         """This process is the one of that number."""
         self._mine = worker
+        self._processes[worker] = os.getpid()
 
     def note(self, execution: Execution) -> None:
         """Count a call."""
-        self._tokens[self._mine] += tokens_of(execution)
+        self._tokens[self._mine] += execution.tokens
         self._cost[self._mine] += execution.cost or 0.0
 
     def reached(self) -> str | None:
@@ -102,15 +110,36 @@ class Meter:
         if not self._limited:
             return None
         limits, before = self._limits, self._before
-        if limits.tokens is not None and (tokens := before.tokens + sum(self._tokens)) >= limits.tokens:
+        other_tokens, other_cost = self._used_by_others()
+        if limits.tokens is not None and (tokens := before.tokens + other_tokens + sum(self._tokens)) >= limits.tokens:
             return f"limits.tokens={limits.tokens} is reached ({tokens:,} tokens used)"
-        if limits.cost is not None and (cost := before.cost + sum(self._cost)) >= limits.cost:
+        if limits.cost is not None and (cost := before.cost + other_cost + sum(self._cost)) >= limits.cost:
             return f"limits.cost={limits.cost:g} is reached ({cost:.4g} spent)"
         if limits.hours is not None:
             hours = (before.seconds + time.monotonic() - self._started) / 3600
             if hours >= limits.hours:
                 return f"limits.hours={limits.hours:g} is reached ({hours:.3g} hours of running)"
         return None
+
+    def _used_by_others(self) -> tuple[int, float]:
+        """Tokens and cost that processes of other commands have used since this one began, by the counts beside their
+        journals; looked up so rarely that it costs a fiftieth of the time at most."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return self._others
+        host, own = socket.gethostname(), set(self._processes)
+        tokens, cost = 0, 0.0
+        for shard, files in journal_files(self._journal).items():
+            for attempt, path in files:
+                counts = known_counts(path)
+                if counts.host == host and counts.process in own:
+                    continue
+                tokens_then, cost_then = self._before.files.get((shard, attempt), (0, 0.0))
+                tokens += max(0, (counts.used_tokens or 0) - tokens_then)
+                cost += max(0.0, counts.cost - cost_then)
+        self._others = tokens, cost
+        self._look_at = now + max(LOOK_SECONDS, 50 * (time.monotonic() - now))
+        return self._others
 
 
 def meter_for(config: StudyConfig, journal: Path, shards: int, workers: int, priced: bool) -> Meter:
@@ -130,7 +159,7 @@ def meter_for(config: StudyConfig, journal: Path, shards: int, workers: int, pri
     if limits.cost is not None and not priced:
         raise UserError("limits.cost: no model has a price, so nothing would ever cost; set model.price")
     limited = any(limit is not None for limit in (limits.tokens, limits.cost, limits.hours))
-    return Meter(limits, used_before(journal, shards) if limited else Used(), workers)
+    return Meter(limits, used_before(journal, shards) if limited else Used(), workers, journal)
 
 
 class FailureLimit:

@@ -1,0 +1,182 @@
+"""What a job's script does, run by bash with a stand-in for `dyad`: signals arrive, dead servers are not waited for."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import UserError
+from simulator.launching.chain import Submission, chain
+from simulator.launching.settings import parse_cluster
+from simulator.launching.slurm import read_jobs, record_jobs, submit_jobs
+from simulator.store.runs import open_run
+from simulator.studies.limits import used_before
+from tests.mock_for_tests import mock_server
+from tests.test_cli import dyad
+
+ROOT = str(Path(__file__).parent.parent)
+STUB = """\
+#!{python}
+import os, signal, sys, time
+log = open({log!r}, "a", buffering=1)
+def drain(*_):
+    print("heard", *sys.argv[1:2], file=log); time.sleep(0.5); print("drained", *sys.argv[1:2], file=log); sys.exit(3)
+signal.signal(signal.SIGTERM, drain)
+if sys.argv[1] == "serve" and sys.argv[2] != "wait":
+    sys.exit(2)
+if sys.argv[1:3] == ["serve", "wait"]:
+    os.execv({python!r}, [{python!r}, "-c", "from simulator.cli.main import main; main()", *sys.argv[1:]])
+print("began", *sys.argv[1:2], os.getpid(), file=log)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[[str, dict], subprocess.Popen[str]]:
+    """Start the script of one job of a chain whose `dyad` is a stand-in that works until it is told to stop."""
+    stub = tmp_path / "bin" / "dyad"
+    stub.parent.mkdir()
+    stub.write_text(STUB.format(python=sys.executable, log=str(tmp_path / "log")))
+    (stub.parent / "squeue").write_text("#!/bin/sh\necho RUNNING\n")
+    (stub.parent / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "scontrol"}\n')
+    for file in stub.parent.iterdir():
+        file.chmod(0o755)
+
+    def start(name: str, content: dict) -> subprocess.Popen[str]:
+        settings = parse_cluster({"kind": "slurm", "tasks": 1, "dyad": str(stub), "signal_seconds": 40, **content})
+        jobs = chain(settings, Submission((), (), (), tmp_path / "run", tmp_path), [0])
+        script = tmp_path / f"{name}.sbatch"
+        script.write_text(next(job.script for job in jobs if job.name == name))
+        env = {
+            **os.environ, "SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0", "PYTHONPATH": ROOT,
+            "PATH": f"{stub.parent}:{os.environ['PATH']}",
+        }  # fmt: skip
+        return subprocess.Popen(["bash", str(script)], env=env, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+def log_of(folder: Path, word: str, seconds: float = 20) -> str:
+    deadline = time.monotonic() + seconds
+    while not (folder / "log").exists() or word not in (folder / "log").read_text():
+        assert time.monotonic() < deadline, f"no '{word}'"
+        time.sleep(0.05)
+    return (folder / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "then"),
+    [("simulate", ""), ("code", ""), ("again", "{{ dyad }} code {{ run }}"),
+     ("again", "{{ dyad }} code {{ run }} | cat && echo more")],
+)  # fmt: skip
+def test_a_drain_reaches_what_a_job_runs_and_the_job_waits_for_it_and_queues_again(
+    job: Callable[[str, dict], subprocess.Popen[str]], tmp_path: Path, name: str, then: str
+) -> None:
+    process = job(name, {"then": {"again": f"set -o pipefail; {then}"}} if then else {})
+    pid = int(log_of(tmp_path, "began").split()[-1])
+    process.send_signal(signal.SIGUSR1)
+    process.communicate(timeout=20)
+    assert log_of(tmp_path, "drained").count("heard") == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert process.returncode in (3, 143)  # of a pipe, that of what a signal ended
+    assert (tmp_path / "scontrol").read_text().startswith("requeue 7")
+
+
+def test_a_colocated_server_that_does_not_start_is_not_waited_for(
+    job: Callable[[str, dict], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = job("simulate", {"layout": "colocated", "serve": ["model=x"], "wait_seconds": 600})
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert "has ended" in said
+
+
+def test_a_chain_that_could_not_be_sent_whole_is_cancelled_and_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sbatch, scancel = tmp_path / "bin" / "sbatch", tmp_path / "bin" / "scancel"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        f"#!/bin/sh\ncd {tmp_path}; echo x >> sent; n=$(wc -l < sent)\n[ $n -lt 3 ] || exec sleep 60\necho $n\n"
+    )
+    scancel.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/cancelled\n')
+    for file in (sbatch, scancel):
+        file.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr("simulator.launching.slurm.SECONDS", 1)
+    jobs = chain(parse_cluster({"kind": "slurm"}), Submission((), (), (), tmp_path / "run", tmp_path), [0])
+    with pytest.raises(UserError, match="SLURM did not answer within 1 s to the job 'code'"):
+        submit_jobs(jobs, tmp_path / "run", 0)
+    assert (tmp_path / "cancelled").read_text() == "1 2\n"
+    assert [known["id"] for known in read_jobs(tmp_path / "run")] == ["1", "2"]
+
+
+@pytest.mark.parametrize("name", ["my run", "half%done", "a;b"])
+def test_a_name_that_scripts_do_not_bear_is_one_line(tmp_path: Path, name: str) -> None:
+    done = dyad("submit", "cluster=slurm", "--dry-run", f"out='{name}'", cwd=tmp_path, code=2)
+    assert "which SLURM's scripts do not bear" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_sweep_with_servers_of_its_own_can_be_named(tmp_path: Path) -> None:
+    servers = "+cluster.servers.model={serve: [qwen]}"
+    done = dyad("submit", "cluster=slurm", "--dry-run", "cluster.layout=pooled", servers, "model=qwen3_8b",
+                "client=[static]", "therapist=[lm_mi]", "-m", "seed=1,2", "out=sweep", cwd=tmp_path)  # fmt: skip
+    assert done.stdout.count("sweep/") > 2
+
+
+def test_a_budget_holds_for_all_parts_of_a_run_together(tmp_path: Path) -> None:
+    with mock_server(latency=1.0) as mock:
+        words = [
+            *mock.overrides, "client=[static]", "therapist=[lm_mi]", "personas.limit=8", "replicates=4",
+            "instruments=[]", "coders=[]", "limits.workers=1", "session.max_turns=20",
+            "limits.concurrency=2", "limits.tokens=60000", "limits.sync=0.2", "report=false", "out=run",
+        ]  # fmt: skip
+        command = [sys.executable, "-c", "from simulator.cli.main import main; main()", "run", *words, "--quiet"]
+        env = {**os.environ, "PYTHONPATH": ROOT}
+        parts = [
+            subprocess.Popen([*command, f"shards={number}/4"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+            for number in range(4)
+        ]
+        said = [part.communicate(timeout=240)[0] for part in parts]
+    assert {part.returncode for part in parts} == {3}
+    assert all("limits.tokens=60000 is reached" in line for line in said)
+    run = open_run(tmp_path / "run")
+    assert 60_000 <= used_before(run.journal, int(run.meta["shards"])).tokens < 120_000
+    done = dyad("submit", "cluster=slurm", "cluster.attempt=1", "cluster.tasks=4", *words, cwd=tmp_path, code=2)
+    assert "limits.tokens=60000 is reached" in done.stderr and "nothing is sent" in done.stderr
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The `dyad submit` commands of a page that need no configuration of one's own."""
+    text = page.read_text().replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    dyad submit cluster=")]
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+@pytest.mark.parametrize("words", commands_of(Path(ROOT) / "slurm" / "README.md"), ids=lambda words: words[-1])
+def test_the_guides_commands_are_accepted(words: list[str], tmp_path: Path) -> None:
+    done = dyad(*words, *(["--dry-run"] if "--dry-run" not in words else []), cwd=tmp_path)
+    assert "#SBATCH --array=" in done.stdout
+
+
+def test_stop_cancels_every_job_of_a_run_that_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    for name, line in (("squeue", "echo '11|N/A|PENDING|Dependency|'; echo '10|0|RUNNING|None|n1'"),
+                       ("scancel", f'echo "$@" > {tmp_path}/cancelled')):  # fmt: skip
+        file = tmp_path / "bin" / name
+        file.write_text(f"#!/bin/sh\n{line}\n")
+        file.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "run" / "slurm").mkdir(parents=True)
+    record_jobs(tmp_path / "run", {"simulate": "10", "merge": "11", "code": "12"}, 0)
+    done = dyad("submit", "stop", "run", cwd=tmp_path)
+    assert done.stdout == "simulate: 10 cancelled\nmerge: 11 cancelled\n"
+    assert (tmp_path / "cancelled").read_text() == "11 10\n"  # first the one that sends parts again
