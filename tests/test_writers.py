@@ -1,6 +1,7 @@
 """A shard has one writer: a second is refused, a killed one's is taken over, what a stopped one adds is set aside."""
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -200,6 +201,19 @@ def test_a_writer_that_was_replaced_after_it_read_a_shard_makes_no_file_of_it(tm
     assert writers.told["first"] == ["another process has taken over shard 0"]
     assert not list(writers.run.journal.glob("*.jsonl"))
     second.__exit__()
+    writers.first.__exit__()
+
+
+def test_a_lease_that_cannot_be_looked_at_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writers = Writers(tmp_path / "run")
+
+    def refuse(lease: Lease) -> bool:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Lease, "is_held", refuse)
+    with pytest.raises(UserError, match=r"cannot write .*: Input/output error; nothing was lost"):
+        next(writers.first.work())
+    monkeypatch.undo()
     writers.first.__exit__()
 
 

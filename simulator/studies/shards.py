@@ -125,8 +125,15 @@ class ShardWriter:
                 self.lost(_taken_over(shard))
 
     def _holds(self, shard: int) -> bool:
-        """Whether the shard is still this process's; where it is not, the run hears of it."""
-        held = self._leases[shard].is_held()
+        """Whether the shard is still this process's; where it is not, the run hears of it.
+
+        Raises:
+            UserError: the folder cannot be read.
+        """
+        try:
+            held = self._leases[shard].is_held()
+        except OSError as error:
+            raise unwritable(self.run, error) from None
         if not held:
             self.lost(_taken_over(shard))
         return held
