@@ -89,6 +89,24 @@ def test_a_drain_reaches_what_a_job_runs_and_the_job_waits_for_it_and_queues_aga
     assert (tmp_path / "scontrol").read_text().startswith("requeue 7")
 
 
+@pytest.mark.parametrize(
+    "then",
+    ["{{ dyad }} code {{ run }}\ntouch next", "{{ dyad }} code {{ run }} | cat; touch next"],
+    ids=["lines", "pipe"],
+)
+def test_nothing_of_a_command_is_begun_after_a_drain_and_it_queues_again(
+    job: Callable[[str, dict], subprocess.Popen[str]], tmp_path: Path, then: str
+) -> None:
+    process = job("again", {"then": {"again": then.replace("next", str(tmp_path / "next"))}})
+    log_of(tmp_path, "began")
+    process.send_signal(signal.SIGUSR1)
+    process.communicate(timeout=20)
+    assert "drained" in (tmp_path / "log").read_text()
+    assert not (tmp_path / "next").exists()
+    assert (tmp_path / "scontrol").read_text().startswith("requeue 7")
+    assert process.returncode == 143
+
+
 def test_a_colocated_server_that_does_not_start_is_not_waited_for(
     job: Callable[[str, dict], subprocess.Popen[str]], tmp_path: Path
 ) -> None:

@@ -75,6 +75,17 @@ def test_a_later_attempt_keeps_the_servers(run: Path) -> None:
     assert end_servers(run, attempt=1) != []
 
 
+def test_a_limit_that_is_reached_holds_no_coding_back_once_every_course_is_over(run: Path, tmp_path: Path) -> None:
+    study = ("personas.limit=2", "replicates=1", "limits.workers=1", "out=done", "--quiet")
+    dyad("run", *study, cwd=tmp_path)
+    said = dyad("submit", "cluster=slurm", "cluster.tasks=2", *study, "limits.hours=0.0000001", cwd=tmp_path).stdout
+    assert [line.partition(":")[0] for line in said.splitlines()] == ["merge", "code", "report", "run"]
+    (tmp_path / "living").write_text("")
+    study = tuple(word.replace("replicates=1", "replicates=2") for word in study)
+    said = dyad("submit", "cluster=slurm", *study, "extend=true", "limits.hours=0.0000001", cwd=tmp_path, code=2).stderr
+    assert "nothing is sent, a higher limit goes on from here" in said and len(said.splitlines()) == 1
+
+
 def test_mistakes_are_one_line(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no server jobs for 'clients' \(did you mean 'client'\?\)") as error:
         replace_servers(run, ["clients"])

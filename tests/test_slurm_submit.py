@@ -30,6 +30,10 @@ LAYOUTS = {
     "pooled": {"layout": "pooled",
                "servers": {"client": {"serve": SERVE, "jobs": 2}, "therapist": {"serve": SERVE, "nodes": 2, "gpus": 4}},
                "then": {"again": "dyad code {{ run }} coders=rules"}},
+    "placed": {"layout": "pooled", "partition": "gpu", "constraint": "a100", "directives": ["--exclusive"],
+               "servers": {"client": {"serve": SERVE, "partition": "small", "constraint": "l4", "directives": []},
+                           "therapist": {"serve": SERVE}},
+               "after": {"partition": "cpu", "directives": ["--exclude=n1"]}, "tracked": ["mode=offline"]},
     "retry": {"attempt": 1, "tasks": 16},
 }  # fmt: skip
 
@@ -89,7 +93,9 @@ def test_a_sites_own_template_may_ask_for_variables_and_a_missing_one_is_one_lin
 
 
 def test_a_dry_run_needs_no_slurm_and_writes_nothing(tmp_path: Path) -> None:
-    done = dyad("submit", "cluster=slurm", "--dry-run", "-m", *TINY, "seed=1,2", "out=sweep", cwd=tmp_path)
+    placed = ("cluster.partition=gpu", "cluster.after.partition=cpu")
+    done = dyad("submit", "cluster=slurm", *placed, "--dry-run", "-m", *TINY, "seed=1,2", "out=sweep", cwd=tmp_path)
+    assert [done.stdout.count(f"#SBATCH --partition={name}") for name in ("gpu", "cpu")] == [2, 6]
     assert done.stdout.count("#SBATCH --array=0-7") == 2
     assert "seed=1 out=sweep/reference_dyad-" in done.stdout
     assert list(tmp_path.iterdir()) == []

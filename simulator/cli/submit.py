@@ -179,9 +179,10 @@ def _parts_to_do(plan: Any, folder: Path, tasks: int, attempt: int) -> list[int]
         Part(0, tasks).shards(shards)
     except ValueError as error:
         raise UserError(f"cluster.tasks={tasks}: {error}") from None
-    if reached := meter_for(plan.config, run.journal, shards, 1, priced=True).reached():
+    parts = unfinished_parts(run, plan.index(), shards, tasks)
+    if parts and (reached := meter_for(plan.config, run.journal, shards, 1, priced=True).reached()):
         raise UserError(f"{folder}: {reached}; nothing is sent, a higher limit goes on from here")
-    return unfinished_parts(run, plan.index(), shards, tasks)
+    return parts
 
 
 def _in_process(content: Any, tasks: int, folder: Path, quiet: bool) -> dict[str, Any]:

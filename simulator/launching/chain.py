@@ -100,6 +100,7 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
     }
 
     size = settings.after.model_dump(exclude_none=True)
+    placed = {key: size[key] for key in ("partition", "constraint", "directives") if key in size}
 
     def job(name: str, template: str, after: Sequence[str] = (), how: str = "afterok", **more: Any) -> Job:
         content = {**shared, "name": f"dyad-{submission.run.name}-{name}", **more}
@@ -112,7 +113,7 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
                      "serve": " ".join(map(shlex.quote, server.serve))}  # fmt: skip
             jobs += [job(f"serve-{purpose}-{number}", "serve.sbatch", **about) for number in range(server.jobs)]
     if submission.tracking is not None and settings.attempt == 0:
-        jobs.append(job("track", "track.sbatch"))
+        jobs.append(job("track", "track.sbatch", **placed))
     if parts:
         begun = [f"serve-{purpose}-0" for purpose in settings.servers] if settings.attempt == 0 else []
         jobs.append(job("simulate", "simulate.sbatch", begun, "after"))  # no task waits while servers are in the queue
@@ -127,7 +128,7 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
         last = name
     jobs.append(job("report", "after.sbatch", [last], purposes=[], command=f"{settings.dyad} report {run}", **size))
     if settings.servers:
-        jobs.append(job("release", "release.sbatch", ["report"], "afterany"))
+        jobs.append(job("release", "release.sbatch", ["report"], "afterany", **placed))
     return jobs
 
 
