@@ -52,8 +52,8 @@ class PersonaChoice(_Config):
 
 
 class Limits(_Config):
-    """What a run may use. `failure_rate` of the courses so far (once 20 have been tried), or of the
-    latest ones, drains the run."""
+    """What a run may use. `failure_rate` of the courses that a process has tried (once there are 20), or of its
+    latest ones, drains that process; the others go on."""
 
     concurrency: Annotated[int, Field(ge=1)] = 64
     """Courses in flight at once, over all workers."""
