@@ -53,6 +53,12 @@ def test_a_server_that_is_gone_is_sent_again_and_its_address_removed(run: Path) 
     assert replace_servers(run) == []  # it lives now
 
 
+def test_a_job_that_squeue_still_tells_of_but_that_is_over_is_gone(run: Path) -> None:
+    living = run.parent / "living"
+    living.write_text(living.read_text() + "11|N/A|CANCELLED|None|n1\n")
+    assert replace_servers(run) == [("serve-client-1", "101")]
+
+
 def test_one_more_server_gets_a_script_and_a_name_of_its_own(run: Path) -> None:
     assert replace_servers(run, ["client", "client", "therapist"]) == [
         ("serve-client-2", "101"), ("serve-client-3", "102"), ("serve-therapist-1", "103"),

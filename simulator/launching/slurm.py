@@ -18,6 +18,10 @@ from simulator.store.runs import write_atomically
 if TYPE_CHECKING:  # `dyad status` asks for jobs on every run, and what plans chains takes half a second to import
     from simulator.launching.chain import Job
 
+OVER = frozenset({
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT",
+})  # fmt: skip
+"""States of jobs that do not live: `squeue` tells them for a while of jobs that are asked for by number."""
 SECONDS = 120
 """How long a command of SLURM's may take."""
 
@@ -155,7 +159,7 @@ def _living(ids: Sequence[str]) -> dict[str, list[tuple[str, str]]] | None:
     found: dict[str, list[tuple[str, str]]] = {}
     for line in done.stdout.splitlines():
         number, task, state, reason, node = (*line.split("|"), "", "", "", "")[:5]
-        if number in ids:
+        if number in ids and state not in OVER:
             why = node or (f"({reason})" if reason != "None" else "")
             found.setdefault(number, []).append(("" if task == "N/A" else task, f"{state} {why}".strip()))
     return found
