@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.http_layer import run_arm
-from benchmarks.vllm_servers import LENGTH, ON_CPU, Vllm, empty_caches, prefix_tokens, served
+from benchmarks.vllm_servers import LENGTH, ON_CPU, Vllm, empty_caches, prefix_tokens, served, stopped
 from simulator.cli.main import OneLineParser
 from simulator.cli.output import say, show, show_json
 from simulator.errors import UserError
@@ -88,18 +88,23 @@ def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str,
         words = ["benchmarks/floor.py", urls[0], str(template), str(folder / "floor.jsonl")]
         return _arm(words, urls[:1], options.tokens)
 
-    ours("warm-up", half, "affinity", urls[:1])
-    floors, one = [], []
-    for number in range(options.rounds):
-        halves: dict[str, list[dict[str, Any]]] = {"floor": [], "ours": []}
-        for place, arm in enumerate(
-            ("floor", "ours", "ours", "floor") if number % 2 else ("ours", "floor", "floor", "ours")
-        ):
-            halves[arm].append(floor() if arm == "floor" else ours(f"one-{number}-{place}", half, "affinity", urls[:1]))
-        _check_same_work([*halves["floor"], *halves["ours"]], half * options.turns)
-        floors.append(_together(halves["floor"]))
-        one.append(_together(halves["ours"]))
-        say(f"round {number + 1}: floor {floors[-1]['tokens_per_s']:.1f}, Dyad {one[-1]['tokens_per_s']:.1f} tokens/s")
+    floors: list[dict[str, Any]] = []
+    one: list[dict[str, Any]] = []
+    with stopped(vllm.entries[1]):
+        ours("warm-up", half, "affinity", urls[:1])
+        for number in range(options.rounds):
+            halves: dict[str, list[dict[str, Any]]] = {"floor": [], "ours": []}
+            for place, arm in enumerate(
+                ("floor", "ours", "ours", "floor") if number % 2 else ("ours", "floor", "floor", "ours")
+            ):
+                halves[arm].append(
+                    floor() if arm == "floor" else ours(f"one-{number}-{place}", half, "affinity", urls[:1])
+                )
+            _check_same_work([*halves["floor"], *halves["ours"]], half * options.turns)
+            floors.append(_together(halves["floor"]))
+            one.append(_together(halves["ours"]))
+            bare, mine = floors[-1]["tokens_per_s"], one[-1]["tokens_per_s"]
+            say(f"round {number + 1}: floor {bare:.1f}, Dyad {mine:.1f} tokens/s")
     two: dict[str, list[dict[str, Any]]] = {"affinity": [], "round_robin": []}
     for number in range(SPREAD_ROUNDS):
         for spread, arm in two.items():

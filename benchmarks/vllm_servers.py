@@ -95,6 +95,16 @@ def served(
                 break
 
 
+@contextlib.contextmanager
+def stopped(entry: dict[str, Any]) -> Iterator[None]:
+    """Stop a replica that has nothing to do, with its own processes: even idle it takes a core now and then."""
+    os.killpg(entry["pid"], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(entry["pid"], signal.SIGCONT)
+
+
 def empty_caches(urls: Sequence[str]) -> None:
     """Empty the prefix cache of every server; they must run in development mode."""
     for url in urls:
