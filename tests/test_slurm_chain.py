@@ -104,6 +104,8 @@ def test_the_chain_survives_a_lost_server_and_a_preempted_task(
     slurm.run("scancel", ids["serve-client-0"])
     lost = run / "endpoints" / "client" / f"{ids['serve-client-0']}.json"
     slurm.until(lambda: not lost.exists(), 60, "the cancelled server leaves")
+    ending = ("squeue", "--noheader", f"--jobs={ids['serve-client-0']}", "--states=RUNNING,COMPLETING")
+    slurm.until(lambda: slurm.run(*ending) == "", 60, "its job ends, which takes some seconds longer")
     replaced = slurm.dyad("submit", "servers", str(run), cwd=tmp_path)
     again = job_ids(run)["serve-client-0"]
     assert replaced == f"serve-client-0: {again}\n" and again != ids["serve-client-0"]
