@@ -1,8 +1,8 @@
 """Keys and tokens of other people's classes: named by environment variable, never written down.
 
 A class that a configuration names by `_target_` may want `api_key`. The configuration is part of a run's folder and of
-what trackers get, so such a value is refused there; `api_key_env` names the variable that holds it, and the class gets
-it under its own name.
+what trackers get, so such a value is refused there, as is an address that holds one (`http://user:password@host`);
+`api_key_env` names the variable that holds it, and the class gets it under its own name.
 """
 
 import inspect
@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from simulator.errors import UserError
 
@@ -28,6 +29,18 @@ def is_secret(key: object) -> bool:
     return isinstance(key, str) and bool(_SECRET.fullmatch(key)) and not _NO_SECRET.fullmatch(key)
 
 
+def holds_secret(text: str) -> bool:
+    """Whether a text is an address with a user, a password or a key in it."""
+    if "://" not in text or any(map(str.isspace, text)):
+        return False
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "@" in text
+    asked = [name for name, value in parse_qsl(parts.query) if value]
+    return "@" in parts.netloc or any(is_secret(name) or name.lower() in ("key", "sig", "signature") for name in asked)
+
+
 def refuse_secrets(value: Any, where: str, below: bool = False) -> None:
     """Refuse secrets in mappings with a `_target_`, and in all that stands in them; the value is not repeated.
 
@@ -38,7 +51,7 @@ def refuse_secrets(value: Any, where: str, below: bool = False) -> None:
         below = below or "_target_" in value
         for key, part in value.items():
             place = f"{where}.{key}" if where else str(key)
-            if below and is_secret(key) and part not in (None, "") and not isinstance(part, Mapping | list):
+            if below and is_secret(key) and part not in (None, "", [], {}):
                 raise UserError(
                     f"{place}: a key would be written into the run; put it into an environment variable and give that "
                     f"variable's name as {key}{_ENV}"
@@ -47,6 +60,11 @@ def refuse_secrets(value: Any, where: str, below: bool = False) -> None:
     elif isinstance(value, list | tuple):
         for part in value:
             refuse_secrets(part, where, below)
+    elif below and isinstance(value, str) and holds_secret(value):
+        raise UserError(
+            f"{where}: the user, password or key in this address would be written into the run; leave it out, and name "
+            f"a key by api_key{_ENV}"
+        )
 
 
 def with_secrets(arguments: Mapping[str, Any], target: Any, where: str) -> dict[str, Any]:
@@ -80,4 +98,6 @@ def without_secrets(value: Any) -> Any:
     """A configuration with stars in place of secrets."""
     if isinstance(value, Mapping):
         return {key: "***" if is_secret(key) and part else without_secrets(part) for key, part in value.items()}
-    return [without_secrets(part) for part in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [without_secrets(part) for part in value]
+    return "***" if isinstance(value, str) and holds_secret(value) else value

@@ -18,7 +18,7 @@ from simulator.models.openai import OpenAIServerClient
 from simulator.models.pools import Pools
 from simulator.models.settings import Key
 from simulator.reporting.writing import report_run
-from simulator.secrets import is_secret
+from simulator.secrets import holds_secret, is_secret, without_secrets
 from simulator.studies.composing import compose
 from simulator.studies.running import run_study
 from simulator.tracking.about import config_of
@@ -171,6 +171,35 @@ def test_a_key_of_anybodys_client_is_refused_before_anything_is_written(
     with pytest.raises(UserError, match=r"model_client\.(api_key|default_headers\.X-Api-Key): .*_env") as caught:
         run_study(compose(*on_theirs("http://127.0.0.1:9/v1", key, tmp_path / "run")))
     assert PLANTED not in str(caught.value) and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("more", [
+    "api_key: [KEY]", "api_key: {value: KEY}", "http_client: {proxy: 'http://user:KEY@proxy:8080'}",
+    "organization: 'https://host/v1?api_key=KEY'", "default_query: {subscription: ['http://KEY@host/v1']}",
+])  # fmt: skip
+def test_a_key_inside_something_else_is_refused_before_anything_is_written(more: str, tmp_path: Path) -> None:
+    words = on_theirs("http://127.0.0.1:9/v1", more.replace("KEY", PLANTED), tmp_path / "run")
+    with pytest.raises(UserError, match=r"model_client\.\w+(\.\w+)?: .*written into the run") as caught:
+        run_study(compose(*words))
+    assert PLANTED not in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_credentials_in_an_address_are_refused_of_any_client_and_starred_for_trackers(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model_client\.base_url: .*password") as caught:
+        run_study(compose(*on_theirs(f"http://user:{PLANTED}@127.0.0.1:9/v1", "timeout: 1", tmp_path / "run")))
+    assert PLANTED not in str(caught.value) and not (tmp_path / "run").exists()
+    kept = {"base_url": f"http://user:{PLANTED}@host/v1", "note": "see http://host/v1 @noon"}
+    assert without_secrets(kept) == {"base_url": "***", "note": "see http://host/v1 @noon"}
+
+
+@pytest.mark.parametrize(("text", "secret"), [
+    ("http://host:8000/v1", False), ("https://host/v1?api-version=2", False), ("user@host", False),
+    ("s3://bucket/a@b", False), ("http://u:p@host", True), ("postgres://u@host/db", True),
+    ("https://host?sig=abc", True), ("https://host?api_key=abc", True), ("say http://u:p@host", False),
+])  # fmt: skip
+def test_what_counts_as_an_address_with_a_secret(text: str, secret: bool) -> None:
+    assert holds_secret(text) == secret
 
 
 def test_a_key_for_coders_is_refused_too_and_one_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
