@@ -96,7 +96,19 @@ def test_killed_preempted_and_moved_tasks_leave_every_course_once(slurm: Cluster
     assert {name.partition("/")[0] for name in there.keys() - here.keys()} == {"codings"}
 
 
-def test_a_task_serves_its_own_model_and_is_preempted_while_that_starts(slurm: Cluster, tmp_path: Path) -> None:
+THEN = """\
+cd "$1"
+echo began >> told
+[ "$(grep -c began told)" = 1 ] || exit 0
+trap 'sleep 1; echo drained >> told; exit 3' TERM
+for _ in $(seq 600); do sleep 0.2; done
+"""
+"""Works for two minutes unless it is told to stop, which takes it a second; the second time it ends at once."""
+
+
+def test_a_task_serves_its_own_model_and_is_preempted_while_that_starts_as_is_what_follows(
+    slurm: Cluster, tmp_path: Path
+) -> None:
     """A stand-in serves; with DYAD_TEST_COLOCATED=1 it is vLLM with the tiny model."""
     serve = ["model=endpoint", "model.name=tiny", "model.serving.model=x", "serving.replicas=1",
              f"serving.python={sys.executable}", f"serving.entry=[{ROOT}/tests/fake_vllm.py]"]  # fmt: skip
@@ -105,13 +117,18 @@ def test_a_task_serves_its_own_model_and_is_preempted_while_that_starts(slurm: C
     study = ("model=endpoint", "model.name=tiny", "model.sampling.max_tokens=16", "client=[static]",
              "therapist=[lm_mi]", "personas.limit=4", "replicates=1", "instruments=[]", "session.max_turns=4",
              "limits.workers=1", f"out={run}")  # fmt: skip
-    own = site(tmp_path, layout="colocated", tasks=1, serve=serve, wait_seconds=400)
+    (tmp_path / "then.sh").write_text(THEN)
+    then = {"again": f"bash {tmp_path}/then.sh {tmp_path}\necho next >> {tmp_path}/told"}
+    own = site(tmp_path, layout="colocated", tasks=1, serve=serve, wait_seconds=400, then=then)
     slurm.dyad("submit", *own, *study, cwd=tmp_path)
     task = f"{job_ids(run)['simulate']}_0"
     slurm.until(lambda: list((run / "slurm").glob("serve-*")), 60, "the task's server is being started")
     slurm.run("scancel", "--signal=USR1", "--batch", task)
-    slurm.finished(run, 400)
-    assert slurm.restarts(task) == 1
+    slurm.until((tmp_path / "told").exists, 400, f"the command behind the coding\n{logs(run)}")
+    slurm.run("scancel", "--signal=USR1", "--batch", job_ids(run)["again"])
+    slurm.finished(run, 120)
+    assert (tmp_path / "told").read_text().split() == ["began", "drained", "began", "next"]  # never two at once
+    assert (slurm.restarts(task), slurm.restarts(job_ids(run)["again"])) == (1, 1)
     courses, executions = read_table(run, "courses", ["status"]), read_table(run, "executions", ["replica"])
     assert courses["status"].to_list() == ["ended"] * 4
     assert all(str(replica).startswith("http://127.0.0.1:") for replica in executions["replica"].drop_nulls())

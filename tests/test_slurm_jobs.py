@@ -1,20 +1,24 @@
 """What a job's script does, run by bash with a stand-in for `dyad`: signals arrive, dead servers are not waited for."""
 
+import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from simulator.cli.track import _watch
 from simulator.errors import UserError
 from simulator.launching.chain import Submission, chain
+from simulator.launching.servers import replace_servers
 from simulator.launching.settings import parse_cluster
-from simulator.launching.slurm import read_jobs, record_jobs, submit_jobs
+from simulator.launching.slurm import read_jobs, record_jobs, stop_jobs, submit_jobs
 from simulator.store.runs import open_run
 from simulator.studies.limits import used_before
 from tests.mock_for_tests import mock_server
@@ -116,24 +120,83 @@ def test_a_colocated_server_that_does_not_start_is_not_waited_for(
     assert "has ended" in said
 
 
-def test_a_chain_that_could_not_be_sent_whole_is_cancelled_and_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sbatch, scancel = tmp_path / "bin" / "sbatch", tmp_path / "bin" / "scancel"
-    sbatch.parent.mkdir()
-    sbatch.write_text(
-        f"#!/bin/sh\ncd {tmp_path}; echo x >> sent; n=$(wc -l < sent)\n[ $n -lt 3 ] || exec sleep 60\necho $n\n"
-    )
-    scancel.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/cancelled\n')
-    for file in (sbatch, scancel):
-        file.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{sbatch.parent}:{os.environ['PATH']}")
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Stand-ins for SLURM's commands, each a line of shell that runs in the test's folder."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setattr("simulator.launching.slurm.SECONDS", 1)
+
+    def commands(**lines: str) -> None:
+        for name, line in lines.items():
+            file = tmp_path / "bin" / name
+            file.write_text(f"#!/bin/sh\ncd {tmp_path}\n{line}\n")
+            file.chmod(0o755)
+
+    return commands
+
+
+SENDS = "echo x >> sent; n=$(wc -l < sent)"
+
+
+@pytest.mark.parametrize(
+    ("scancel", "outcome"),
+    [("", "no job of this run was left submitted"), ("exec sleep 60", "not answer within 1 s to scancel 1 2: cancel"),
+     ("echo down >&2; exit 1", r"did not cancel 1 2 \(down\): cancel them yourself")],
+    ids=["cancelled", "hangs", "refused"],
+)  # fmt: skip
+def test_a_chain_that_could_not_be_sent_whole_is_cancelled_and_known(
+    slurm: Callable[..., None], tmp_path: Path, scancel: str, outcome: str
+) -> None:
+    slurm(sbatch=f"{SENDS}\n[ $n -lt 3 ] || exec sleep 60\necho $n", scancel=f'echo "$@" > cancelled\n{scancel}')
     jobs = chain(parse_cluster({"kind": "slurm"}), Submission((), (), (), tmp_path / "run", tmp_path), [0])
-    with pytest.raises(UserError, match="SLURM did not answer within 1 s to the job 'code'"):
+    with pytest.raises(UserError, match=f"SLURM did not answer within 1 s to the job 'code'.*{outcome}") as error:
         submit_jobs(jobs, tmp_path / "run", 0)
+    assert "\n" not in str(error.value)
     assert (tmp_path / "cancelled").read_text() == "1 2\n"
     assert [known["id"] for known in read_jobs(tmp_path / "run")] == ["1", "2"]
+
+
+def test_servers_that_were_sent_are_known_though_the_next_one_is_refused(
+    slurm: Callable[..., None], tmp_path: Path
+) -> None:
+    slurm(sbatch=f"{SENDS}\n[ $n -lt 2 ] || exit 1\necho 10$n", squeue="")
+    run = tmp_path / "run"
+    (run / "slurm").mkdir(parents=True)
+    record_jobs(run, {"serve-model-0": "1", "serve-model-1": "2"}, 0)
+    with pytest.raises(UserError, match="refused the job 'serve-model-1'"):
+        replace_servers(run)
+    assert [known["id"] for known in read_jobs(run)] == ["1", "2", "101"]
+
+
+def test_a_sweep_that_is_refused_in_the_middle_names_what_was_sent(slurm: Callable[..., None], tmp_path: Path) -> None:
+    slurm(sbatch=f"{SENDS}\n[ $n -lt 5 ] || {{ echo full >&2; exit 1; }}\necho $n", squeue="", scancel="")
+    done = dyad("submit", "cluster=slurm", "cluster.tasks=2", "-m", "personas.limit=2", "seed=1,2", "out=sweep",
+                cwd=tmp_path, code=2)  # fmt: skip
+    first, second = sorted((tmp_path / "sweep").iterdir())
+    if not read_jobs(first):
+        first, second = second, first
+    assert [known["id"] for known in read_jobs(first)] == ["1", "2", "3", "4"]
+    assert read_jobs(second) == []
+    assert "refused the job 'simulate' (full)" in done.stderr
+    assert f"sweep/{first.name}" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_where_slurm_does_not_answer_jobs_may_live(
+    slurm: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent a second time, and the tracker goes on; away from a cluster it does not wait for jobs."""
+    slurm(sbatch=f"{SENDS}\necho $n", squeue="")
+    study = ("submit", "cluster=slurm", "cluster.tasks=2", "personas.limit=2", "out=run")
+    dyad(*study, cwd=tmp_path)
+    word = _watch(tmp_path / "run", threading.Event())
+    assert word(0) == "over"
+    slurm(squeue="exit 1")
+    assert "SLURM cannot be asked whether jobs of this run still live" in dyad(*study, cwd=tmp_path, code=2).stderr
+    assert _watch(tmp_path / "run", threading.Event())(0) is None
+    (tmp_path / "bin" / "squeue").unlink()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert _watch(tmp_path / "run", threading.Event())(0) == "over"
 
 
 @pytest.mark.parametrize("name", ["my run", "half%done", "a;b"])
@@ -185,16 +248,45 @@ def test_the_guides_commands_are_accepted(words: list[str], tmp_path: Path) -> N
     assert "#SBATCH --array=" in done.stdout
 
 
-def test_stop_cancels_every_job_of_a_run_that_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "bin").mkdir()
-    for name, line in (("squeue", "echo '11|N/A|PENDING|Dependency|'; echo '10|0|RUNNING|None|n1'"),
-                       ("scancel", f'echo "$@" > {tmp_path}/cancelled')):  # fmt: skip
-        file = tmp_path / "bin" / name
-        file.write_text(f"#!/bin/sh\n{line}\n")
-        file.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    (tmp_path / "run" / "slurm").mkdir(parents=True)
-    record_jobs(tmp_path / "run", {"simulate": "10", "merge": "11", "code": "12"}, 0)
+def test_the_guides_pooled_example_is_accepted(tmp_path: Path) -> None:
+    """With a site's file as the guide shows it; `ours` is `slurm` here."""
+    page = (Path(ROOT) / "slurm" / "README.md").read_text()
+    example = page.partition("in `my_site/cluster/eight.yaml`:")[2]
+    settings = example.partition("```yaml\n")[2].partition("```")[0].replace("[ours]", "[slurm]")
+    (tmp_path / "my_site" / "cluster").mkdir(parents=True)
+    (tmp_path / "my_site" / "cluster" / "eight.yaml").write_text(settings)
+    command = example.partition("    dyad submit ")[2].partition("\n\n")[0].replace("\\\n", " ")
+    done = dyad("submit", *shlex.split(command), "--dry-run", cwd=tmp_path)
+    assert done.stdout.count("#SBATCH --gpus-per-node=4") == 2
+    assert "--dependency=after:<serve-model-0>" in done.stdout
+
+
+def test_stop_cancels_every_job_of_a_run_that_lives_and_nothing_is_sent_again(
+    slurm: Callable[..., None], tmp_path: Path
+) -> None:
+    slurm(sbatch=f"{SENDS}\necho $n", squeue="cat living", scancel='echo "$@" >> cancelled; : > living')
+    (tmp_path / "living").touch()
+    study = ("submit", "cluster=slurm", "cluster.tasks=2", "personas.limit=2", "out=run")
+    dyad(*study, cwd=tmp_path)
+    (tmp_path / "living").write_text("2|N/A|PENDING|Dependency|\n1|0|RUNNING|None|n1\n")
     done = dyad("submit", "stop", "run", cwd=tmp_path)
-    assert done.stdout == "simulate: 10 cancelled\nmerge: 11 cancelled\n"
-    assert (tmp_path / "cancelled").read_text() == "11 10\n"  # first the one that sends parts again
+    assert done.stdout == "simulate: 1 cancelled\nmerge: 2 cancelled\n"
+    assert (tmp_path / "cancelled").read_text() == "2 1\n"  # first the one that sends parts again
+    assert "it was stopped by" in dyad(*study, "cluster.attempt=1", cwd=tmp_path, code=2).stderr
+    assert len(read_jobs(tmp_path / "run")) == 4
+    dyad(*study, cwd=tmp_path)
+    dyad(*study, "cluster.attempt=1", cwd=tmp_path)
+    assert len(read_jobs(tmp_path / "run")) == 12
+    assert "no jobs were sent for it" in dyad("submit", "stop", "rum", cwd=tmp_path, code=2).stderr
+
+
+def test_stop_ends_what_a_merge_job_was_sending_just_then(slurm: Callable[..., None], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "slurm").mkdir(parents=True)
+    record_jobs(run, {"merge": "1"}, 0)
+    late = json.dumps([*read_jobs(run), {"name": "simulate", "id": "2", "attempt": 1}])
+    (tmp_path / "late").write_text(late)
+    slurm(squeue='case "$*" in *1,2*) echo "2|0|PENDING|None|";; esac; echo "1|N/A|RUNNING|None|n1"',
+          scancel='echo "$@" >> cancelled; cp late run/slurm/jobs.json')  # fmt: skip
+    assert stop_jobs(run) == [("merge", "1"), ("simulate", "2")]
+    assert (tmp_path / "cancelled").read_text() == "1\n2\n"

@@ -59,6 +59,12 @@ def test_a_job_that_squeue_still_tells_of_but_that_is_over_is_gone(run: Path) ->
     assert replace_servers(run) == [("serve-client-1", "101")]
 
 
+def test_a_job_that_is_ending_may_queue_again_and_is_named(run: Path) -> None:
+    (run.parent / "living").write_text("10|N/A|RUNNING|None|n1\n11|N/A|COMPLETING|None|n1\n12|N/A|RUNNING|None|n1\n")
+    done = dyad("submit", "servers", str(run), cwd=run.parent)
+    assert done.stdout == "every server job lives; serve-client-1: ending just now, ask again in some seconds\n"
+
+
 def test_one_more_server_gets_a_script_and_a_name_of_its_own(run: Path) -> None:
     assert replace_servers(run, ["client", "client", "therapist"]) == [
         ("serve-client-2", "101"), ("serve-client-3", "102"), ("serve-therapist-1", "103"),

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _servers(arguments: Sequence[str]) -> int:
-    from simulator.launching.servers import end_servers, replace_servers
+    from simulator.launching.servers import end_servers, ending_servers, replace_servers
 
     parser = OneLineParser("dyad submit servers", description="Server jobs of a run that was submitted.")
     parser.add_argument("run", type=Path, help="a folder that `dyad submit` made, with cluster.layout=pooled")
@@ -71,18 +71,20 @@ def _servers(arguments: Sequence[str]) -> int:
     for name, number in jobs:
         show(f"{name}: {number}{' cancelled' * options.end}")
     if not jobs:
-        show("no server jobs to end" if options.end else "every server job lives")
+        ending = [] if options.end else ending_servers(run)
+        more = f"; {', '.join(ending)}: ending just now, ask again in some seconds" if ending else ""
+        show("no server jobs to end" if options.end else f"every server job lives{more}")
     return 0
 
 
 def _stop(arguments: Sequence[str]) -> int:
-    from simulator.launching.slurm import cancel_jobs
+    from simulator.launching.slurm import stop_jobs
 
     parser = OneLineParser(
         "dyad submit stop", description="Cancel every job of a run; nothing that was written is lost."
     )
     parser.add_argument("run", type=Path, help="a folder that `dyad submit` made")
-    jobs = cancel_jobs(parser.parse_args(arguments).run)
+    jobs = stop_jobs(parser.parse_args(arguments).run)
     for name, number in jobs:
         show(f"{name}: {number} cancelled")
     if not jobs:
@@ -104,7 +106,7 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
     from simulator.launching.chain import Submission, chain, split_overrides
     from simulator.launching.servers import replace_servers
     from simulator.launching.settings import parse_cluster
-    from simulator.launching.slurm import command_of, script_of, submit_jobs
+    from simulator.launching.slurm import allow_jobs, command_of, refuse_if_stopped, script_of, submit_jobs
     from simulator.studies.config import parse_config
     from simulator.studies.identity import identity_components, identity_of
     from simulator.studies.plan import make_plan
@@ -127,6 +129,8 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
             raise UserError(f"{what}: '{place}' holds {odd[0]!r}, which SLURM's scripts do not bear; use another name")
     if settings.kind == "local":
         return result if dry else _in_process(content, settings.tasks, folder, quiet)
+    if settings.attempt and not dry:
+        refuse_if_stopped(folder)
     parts = list(range(settings.tasks)) if dry else _parts_to_do(plan, folder, settings.tasks, settings.attempt)
     study, cluster = split_overrides(overrides)
     tracking = None
@@ -138,6 +142,8 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
             show(f"# {job.name}\n$ {shlex.join(command_of(job, script_of(folder, job, settings.attempt), {}))}")
             show(job.script)
         return result
+    if not settings.attempt:
+        allow_jobs(folder)
     again = replace_servers(folder) if settings.attempt and settings.servers else []
     return result | {"jobs": [*again, *submit_jobs(jobs, folder, settings.attempt)]}
 
@@ -173,7 +179,9 @@ def _parts_to_do(plan: Any, folder: Path, tasks: int, attempt: int) -> list[int]
         raise UserError(f"{folder}: SLURM cannot be asked whether jobs of this run still live; try again")
     living = sorted({row["id"] for row in states if row["lives"]})
     if living:
-        raise UserError(f"{folder}: jobs of this run still live ({', '.join(living)}); wait, or scancel them first")
+        raise UserError(
+            f"{folder}: jobs of this run still live ({', '.join(living)}); wait, or end them by `dyad submit stop`"
+        )
     shards = int(run.meta["shards"])
     try:
         Part(0, tasks).shards(shards)

@@ -10,6 +10,7 @@ run.
 """
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -81,7 +82,10 @@ def _watch(folder: Path, asked: threading.Event) -> Callable[[float], Any]:
         if time.monotonic() - asked_at >= _ASK_SLURM_SECONDS:
             asked_at = time.monotonic()
             states = job_states(folder)
-            living = states is None or any(row["lives"] and row["id"] not in own for row in states)  # unknown: they may
+            if states is None:  # they may live, unless this is no cluster, where a copy of the run lies
+                living = bool(own) or shutil.which("squeue") is not None
+            else:
+                living = any(row["lives"] and row["id"] not in own for row in states)
         return living
 
     def word(seconds: float) -> str | None:

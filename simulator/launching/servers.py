@@ -5,13 +5,12 @@ joins by the endpoint file that its job writes and leaves with it, so the rest o
 """
 
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from simulator.errors import UserError, nearest
-from simulator.launching.slurm import SECONDS, job_states, record_jobs, sbatch
+from simulator.launching.slurm import cancel, job_states, record_jobs, sbatch
 
 _NAME = re.compile(r"serve-(\w+)-(\d+)")
 
@@ -31,7 +30,13 @@ def replace_servers(run: Path, purposes: Sequence[str] = ()) -> list[tuple[str, 
         if not row["lives"]:  # what it left behind names a server that is gone
             (run / "endpoints" / _place(row["name"])[0] / f"{row['id']}.json").unlink(missing_ok=True)
     living = {row["name"] for row in rows if row["lives"]}
+    attempt = max(row["attempt"] for row in rows)
     sent: dict[str, str] = {}
+
+    def send(name: str) -> None:
+        sent[name] = sbatch(name, run / "slurm" / f"{name}.sbatch")
+        record_jobs(run, {name: sent[name]}, attempt)  # at once: the next one may be refused
+
     for purpose in purposes:
         numbers = [number for served, number in map(_place, [*known, *sent]) if served == purpose]
         if not numbers:
@@ -42,11 +47,10 @@ def replace_servers(run: Path, purposes: Sequence[str] = ()) -> list[tuple[str, 
         first = run / "slurm" / f"serve-{purpose}-{min(numbers)}.sbatch"
         script = first.with_name(f"{name}.sbatch")
         script.write_text(re.sub(r"(?m)^(#SBATCH --job-name=.*-)\d+$", rf"\g<1>{max(numbers) + 1}", first.read_text()))
-        sent[name] = sbatch(name, script)
-    if not purposes:
-        sent = {name: sbatch(name, run / "slurm" / f"{name}.sbatch") for name in known if name not in living}
-    attempt = max(row["attempt"] for row in rows)
-    record_jobs(run, sent, attempt)
+        send(name)
+    for name in () if purposes else known:
+        if name not in living:
+            send(name)
     return list(sent.items())
 
 
@@ -62,12 +66,17 @@ def end_servers(run: Path, attempt: int | None = None) -> list[tuple[str, str]]:
     rows = _server_rows(run)
     later = attempt is not None and any(row["attempt"] > attempt for row in job_states(run) or [])
     living = [] if later else [(row["name"], row["id"]) for row in rows if row["lives"]]
-    if living:
-        words = ["scancel", *(number for _, number in living)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
-        if done.returncode:
-            raise UserError(f"SLURM did not cancel {' '.join(words[1:])} ({' '.join(done.stderr.split())})")
+    cancel([number for _, number in living])
     return living
+
+
+def ending_servers(run: Path) -> list[str]:
+    """Server jobs that are on their way out: whether one of them queues again, SLURM does not say before it has ended.
+
+    Raises:
+        UserError: as `replace_servers`.
+    """
+    return [row["name"] for row in _server_rows(run) if row["state"].startswith("COMPLETING")]
 
 
 def _server_rows(run: Path) -> list[dict[str, Any]]:

@@ -44,11 +44,20 @@ def submit_jobs(jobs: Sequence[Job], run: Path, attempt: int) -> list[tuple[str,
         script.write_text(job.script)
         words = command_of(job, script, ids)
         try:
+            if attempt:
+                refuse_if_stopped(run)
             ids[job.name] = _sent(job.name, script, words)
             record_jobs(run, {job.name: ids[job.name]}, attempt)  # at once: a job that nobody knows cannot be cancelled
-        except BaseException:
-            if ids:
-                subprocess.run(["scancel", *ids.values()], capture_output=True, timeout=SECONDS, check=False)
+        except BaseException as error:
+            left = "no job of this run was left submitted"
+            try:
+                cancel(list(ids.values()))
+            except UserError as refusal:
+                left = f"{refusal}: cancel them yourself"
+            if isinstance(error, UserError):
+                raise UserError(f"{error}; {left}") from None
+            if not left.startswith("no job"):
+                raise UserError(f"the chain was not sent whole; {left}") from error
             raise
     return list(ids.items())
 
@@ -67,14 +76,12 @@ def _sent(name: str, script: Path, words: Sequence[str]) -> str:
         done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise UserError(
-            f"SLURM did not answer within {SECONDS} s to the job '{name}'; the jobs of this run before it were "
-            f"cancelled; look whether it arrived (squeue --me); script: {script}"
+            f"SLURM did not answer within {SECONDS} s to the job '{name}', script {script}; look whether it arrived "
+            "(squeue --me)"
         ) from None
     if done.returncode:
         said = " ".join(done.stderr.replace("sbatch: error:", "").split())
-        raise UserError(
-            f"SLURM refused the job '{name}' ({said}); no job of this run was left submitted; script: {script}"
-        )
+        raise UserError(f"SLURM refused the job '{name}' ({said}), script {script}")
     return done.stdout.strip().partition(";")[0]
 
 
@@ -127,25 +134,64 @@ def job_states(run: Path) -> list[dict[str, Any]] | None:
     return rows
 
 
-def cancel_jobs(run: Path) -> list[tuple[str, str]]:
-    """Cancel every job of a run that lives, the one among them that would send lost parts again.
+def cancel(ids: Sequence[str]) -> None:
+    """Cancel jobs, of which there may be none.
+
+    Raises:
+        UserError: SLURM refuses, or does not answer.
+    """
+    if not ids:
+        return
+    words = ["scancel", *ids]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"SLURM did not answer within {SECONDS} s to {' '.join(words)}") from None
+    if done.returncode:
+        raise UserError(f"SLURM did not cancel {' '.join(ids)} ({' '.join(done.stderr.split())})")
+
+
+def stop_jobs(run: Path) -> list[tuple[str, str]]:
+    """Cancel every job of a run that lives, and let no merge job send lost parts again until it is submitted anew.
 
     Returns:
         Names and ids of the jobs that were cancelled.
 
     Raises:
-        UserError: SLURM cannot be asked, or refuses.
+        UserError: the run has no jobs, or SLURM cannot be asked or refuses.
     """
-    rows = job_states(run)
-    if rows is None:
-        raise UserError(f"{run}: SLURM cannot be asked about its jobs from here; go to a login node")
-    living = {row["id"]: row["name"] for row in rows if row["lives"]}
-    if living:
-        words = ["scancel", *sorted(living, key=lambda number: living[number] != "merge")]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
-        if done.returncode:
-            raise UserError(f"SLURM did not cancel {' '.join(words[1:])} ({' '.join(done.stderr.split())})")
-    return [(name, number) for number, name in living.items()]
+    if not read_jobs(run):
+        raise UserError(f"{run}: no jobs were sent for it; give the folder that `dyad submit` named")
+    _mark(run).touch()
+    ended: dict[str, str] = {}
+    while True:  # a merge job may have been sending just then: what it sent before it saw the mark goes, too
+        rows = job_states(run)
+        if rows is None:
+            raise UserError(f"{run}: SLURM cannot be asked about its jobs from here; go to a login node")
+        living = {row["id"]: row["name"] for row in rows if row["lives"] and row["id"] not in ended}
+        if not living:
+            return [(name, number) for number, name in ended.items()]
+        cancel(sorted(living, key=lambda number: living[number] != "merge"))
+        ended |= living
+
+
+def allow_jobs(run: Path) -> None:
+    """Forget that a run was stopped: it is submitted anew."""
+    _mark(run).unlink(missing_ok=True)
+
+
+def refuse_if_stopped(run: Path) -> None:
+    """Refuse to send lost parts of a run again that somebody stopped.
+
+    Raises:
+        UserError: it was stopped.
+    """
+    if _mark(run).exists():
+        raise UserError(f"{run}: it was stopped by `dyad submit stop`, so nothing is sent again")
+
+
+def _mark(run: Path) -> Path:
+    return run / "slurm" / "stopped"
 
 
 def _living(ids: Sequence[str]) -> dict[str, list[tuple[str, str]]] | None:
