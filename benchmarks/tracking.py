@@ -1,12 +1,12 @@
 """`dyad bench tracking`: what tracking with W&B costs a run of ten minutes, W&B's own service process counted.
 
 The shipped study (one worker, coded and reported, W&B offline) is run twice: with a thousand sessions, and with as
-many as fill `--minutes`. CPU of the tracker and of every process below it is read from outside while they run and
+many as fill about `--minutes`. CPU of the tracker and of every process below it is read from outside while they run and
 split into what a start and an end cost (`fixed`) and what a minute costs in between. Both runs' lengths stand in the
 result. Ten minutes are extrapolated: the end grows with the dataset that is attached (copying and hashing a megabyte
 is measured, up to the limit of `tracking.artifact_mb`), a look at the journals with the number of courses (measured
 on the longer run's journals, up to the share of a core that looks are bounded to). The share is of the study's own
-CPU in ten minutes, one worker's, at the rate of the longer run.
+CPU in ten minutes, one worker's, at the rate of the longer run. `share_of_longer_run` is nothing but what that run took.
 """
 
 import hashlib
@@ -134,6 +134,7 @@ def measure(folder: Path, minutes: float) -> dict[str, Any]:
         "cpu_s_fixed": round(fixed, 2),
         "cpu_s_per_minute": round(per_minute, 3),
         "share_of_ten_minutes": round((fixed + per_minute * TEN / 60) / study, 4),
+        "share_of_longer_run": round(long["tracking_cpu_s"] / long["study_cpu_s"], 4),
         "study_cpu_s_of_ten_minutes": round(study, 1),
         "looks_of_ten_minutes": round(looks),
         "dataset_mb_of_ten_minutes": round(long["dataset_mb"] * factor, 1),
