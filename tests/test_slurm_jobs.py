@@ -111,6 +111,15 @@ def test_nothing_of_a_command_is_begun_after_a_drain_and_it_queues_again(
     assert process.returncode == 143
 
 
+def test_a_line_of_a_command_that_fails_is_the_last_and_fails_the_job(
+    job: Callable[[str, dict], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = job("again", {"then": {"again": f"(exit 5)\ntouch {tmp_path / 'next'}"}})
+    process.communicate(timeout=20)
+    assert process.returncode == 5
+    assert not (tmp_path / "next").exists()
+
+
 def test_a_colocated_server_that_does_not_start_is_not_waited_for(
     job: Callable[[str, dict], subprocess.Popen[str]], tmp_path: Path
 ) -> None:

@@ -87,7 +87,7 @@ def test_parts_of_turns_have_no_agreement_with_whole_ones() -> None:
 
 
 def test_runs_that_different_versions_coded_are_not_compared_and_the_reader_is_told(tmp_path: Path) -> None:
-    one, two = (sample_run(tmp_path / name, personas=2, replicates=1, therapists=1) for name in ("one", "two"))
+    one, two = (sample_run(tmp_path / name, personas=2, replicates=1, therapists=1) for name in ("one", "two:2"))
     for codings in (two / "dataset" / "codings").glob("*.parquet"):
         codings.unlink()
     code_run(two, "rules", RULES | {"units": "utterance"})
@@ -95,6 +95,6 @@ def test_runs_that_different_versions_coded_are_not_compared_and_the_reader_is_t
     assert {part["coder"] for part in found["contrasts"] if part["rows"]} <= {"planted", None}
     assert [line.split(";")[0] for line in found["warnings"]] == [
         f"'{name}' judged {run} only" for name, run in sorted(
-            [("rules@ffffffff", "one"), (f"rules@{RuleCoder(units='utterance').fingerprint[:8]}", "two")]
+            [("rules@ffffffff", "one"), (f"rules@{RuleCoder(units='utterance').fingerprint[:8]}", "two:2")]
         )
     ]  # fmt: skip

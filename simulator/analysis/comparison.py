@@ -74,16 +74,17 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
             for run, name, each, known in zip(runs, names, tables, people, strict=True)
         ],
         "contrasts": parts,
-        "warnings": _versions(codings, names),
+        "warnings": _versions(codings, courses, names),
     }
 
 
-def _versions(codings: "pl.DataFrame", names: Sequence[str]) -> list[str]:
+def _versions(codings: "pl.DataFrame", courses: "pl.DataFrame", names: Sequence[str]) -> list[str]:
     """Which versions of a coder judged some of the runs only: nothing is compared between versions."""
     import polars as pl
 
-    run = pl.col("course_id").cast(pl.String).str.split(":").list.first().alias("run")
-    pairs = codings.select(run, pl.col("coder").cast(pl.String)).unique().filter(pl.col("coder").str.contains("@"))
+    judged_courses = codings.select("course_id", pl.col("coder").cast(pl.String)).unique()
+    run = courses.select("course_id", pl.col("stratum").alias("run"))
+    pairs = judged_courses.filter(pl.col("coder").str.contains("@")).join(run, on="course_id")
     lines = []
     for coder in sorted(pairs["coder"].unique()):
         judged = set(pairs.filter(pl.col("coder") == coder)["run"])
