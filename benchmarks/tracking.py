@@ -6,7 +6,7 @@ split into what a start and an end cost (`fixed`) and what a minute costs in bet
 result. Ten minutes are extrapolated: the end grows with the dataset that is attached (copying and hashing a megabyte
 is measured, up to the limit of `tracking.artifact_mb`), a look at the journals with the number of courses (measured
 on the longer run's journals, up to the share of a core that looks are bounded to). The share is of the study's own
-CPU in ten minutes, one worker's, at the rate of the longer run. `share_of_longer_run` is nothing but what that run took.
+CPU in ten minutes, one worker's, at the rate of the longer run. `share_of_longer_run` is what that run took itself.
 """
 
 import hashlib

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.agents.seating import ChairFactory
+from simulator.errors import SessionError
 from simulator.personas.loading import load_persona_set
 from simulator.records.history import History
 from simulator.records.journal_records import CourseRecord, Event, Execution, SessionEnded, Turn
@@ -30,7 +31,7 @@ from tests.models_for_tests import ASKED, Answering
 
 LABELLED = yaml.safe_load((Path(__file__).parent / "fixtures" / "guards.yaml").read_text())
 PERSONA = load_persona_set(resource_root("personas") / "shipped")[0]
-LEAK = "<think>short</think> Fine."
+LEAK = "<thinking>short</thinking> Fine."
 
 
 def test_every_guard_has_labelled_turns_of_which_half_are_hard_negatives() -> None:
@@ -113,6 +114,25 @@ class Stubborn(Answering):
         return LEAK if own_turns(messages) else super()._answer(last, messages, seed)
 
 
+class Refused(Leaky):
+    """Thinks aloud once, and is not reached when it is asked again."""
+
+    async def create(self, messages: Sequence[Any], **arguments: Any) -> Any:
+        if own_turns(messages) == 1 and any(own_turns(asked) == 1 for asked, _ in ASKED):
+            ASKED.append((messages, 0))
+            if sum(own_turns(asked) == 1 for asked, _ in ASKED) == 2:
+                raise SessionError("model", "timeout", "no answer")
+        return await super().create(messages, **arguments)
+
+
+class Silent(Leaky):
+    """Thinks aloud once, and says nothing when it is asked again."""
+
+    def _answer(self, last: str, messages: Sequence[Any], seed: int) -> str:
+        said = super()._answer(last, messages, seed)
+        return "" if own_turns(messages) == 1 and said != LEAK else said
+
+
 def play(
     guards: GuardPolicy, model: str = "Leaky", therapist: dict[str, Any] | None = None, past: Sequence[Any] = (),
     stop_after: int | None = None, turns: int = 8,
@@ -167,6 +187,21 @@ def test_retrying_says_the_turn_once_more_with_regeneration_1_and_another_seed()
     assert turn.seed not in {other.seed for other in others}
     later = [str(message.content) for message in ASKED[-1][0]]
     assert LEAK not in later and turn.text in later
+
+
+@pytest.mark.parametrize(
+    ("model", "therapist", "failure"),
+    [("Refused", None, "model: timeout"), ("Silent", None, "model: empty_answer")],
+)
+def test_where_there_is_no_second_answer_the_first_one_stands(
+    model: str, therapist: dict[str, Any] | None, failure: str
+) -> None:
+    records = play(GuardPolicy(reasoning_leak="retry"), model, therapist)
+    (event,) = fired(records)
+    assert event.payload is not None
+    assert (event.payload["action"], event.payload["no_second_answer"]) == ("record", failure)
+    assert said(records)[3].text == LEAK and len(said(records)) == 8
+    assert LEAK in [str(message.content) for message in ASKED[-1][0]]
 
 
 def test_a_second_answer_stands_whatever_it_is() -> None:

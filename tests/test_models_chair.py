@@ -62,6 +62,14 @@ class Recorder(ReplayChatCompletionClient):
         )
 
 
+class Thinker(Recorder):
+    """Somebody else's client whose server leaves thoughts in the text."""
+
+    async def create(self, messages: Sequence[Any], **given: Any) -> CreateResult:
+        result = await super().create(messages, **given)
+        return result.model_copy(update={"content": f"<think>{len(messages)}</think>Indeed.", "thought": None})
+
+
 def play(chairs: Mapping[str, dict[str, Any]], clients: ModelClients, course: str = "c0" * 16, turns: int = 6) -> Any:
     """Run one course of one session; its records."""
     factories = {(role, "x"): ChairFactory(role, "x", config, clients) for role, config in chairs.items()}
@@ -239,3 +247,15 @@ def test_a_wrong_model_in_a_chair_is_one_line_that_names_the_chair(config: dict[
     with pytest.raises(UserError, match=rf"client\.x\.model_client.*{line}") as caught:
         ChairFactory("client", "x", {"_target_": f"{HERE}.Speaker", "model_client": config})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "chair", [{"_target_": f"{HERE}.Speaker"}, {"_target_": ASSISTANT, "system_message": "You listen."}]
+)
+def test_thoughts_of_somebody_elses_client_reach_nobody(chair: dict[str, Any]) -> None:
+    client = {"_target_": f"{HERE}.Thinker", "responses": []}
+    records = asyncio.run(
+        play({role: {**chair, "model_client": client} for role in ("client", "therapist")}, ModelClients())
+    )
+    turns = [record for record in records if isinstance(record, Turn)]
+    assert len(turns) == 6 and {turn.text for turn in turns} == {"Indeed."}

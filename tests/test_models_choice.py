@@ -52,6 +52,15 @@ def test_an_option_s_probability_is_the_sum_over_all_tokens_that_begin_it() -> N
     assert choice.method == "logprobs" and not choice.forced and choice.missing_reason is None
 
 
+def test_a_model_that_thinks_first_is_asked_with_room_for_it_and_read_behind_its_thoughts() -> None:
+    said = completion("<think>Neither A nor B is far off.</think> B")
+    choice, bodies = ask(said, config={"thinking_tokens": 100, "sampling": {"top_k": 20}}, samples=4)
+    assert choice.method == "samples" and choice.probabilities["no"] == 1.0
+    assert {body["max_tokens"] for body in bodies} == {108} and {body["top_k"] for body in bodies} == {-1}
+    assert not any("top_logprobs" in body for body in bodies)
+    assert ask(said, config={"thinking_tokens": 100}, fallback="forced")[0].value == "no"
+
+
 @pytest.mark.parametrize(
     ("label", "beginning", "not_beginning"),
     [

@@ -1,6 +1,7 @@
 """A request finds a replica, survives what may pass, ends at once at what cannot, and says all of it."""
 
 import asyncio
+import errno
 import json
 import socket
 from collections.abc import Awaitable, Callable
@@ -448,6 +449,96 @@ def test_a_replica_is_ejected_named_and_comes_back_after_a_probe() -> None:
             assert replicas == set(url)
             await client.close()
 
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [(error(404, "The model `tiny` does not exist."), "wrong_model"), (error(401, "no"), "unauthorized"),
+     (error(404, "Not Found"), "wrong_endpoint")],
+)  # fmt: skip
+def test_a_replica_that_is_another_server_is_left_out_while_the_others_are_well(wrong: Handler, kind: str) -> None:
+    async def main() -> None:
+        servers = [Server(), Server()]
+        servers[0].always = wrong
+        async with serving(*servers):
+            client = client_of(*servers)
+            answers = [await client.complete(ask(name)) for name in MANY[:8]]
+            assert {answer.replica for answer in answers} == {servers[1].url}
+            assert [answer.faults for answer in answers if answer.faults] == [f"{kind}@{servers[0].url} ejected"]
+            servers[1].always = wrong
+            with pytest.raises(ModelError) as ended:
+                await client.complete(ask())
+            assert ended.value.kind == kind
+            await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_hung_replica_that_left_the_file_is_probed_and_its_requests_move(tmp_path: Path) -> None:
+    async def main() -> None:
+        servers, now, file = [Server(), Server()], [100.0], tmp_path / "endpoints"
+        servers[0].always, servers[0].models_status = hang, 500
+        async with serving(*servers):
+            file.write_text(servers[0].url)
+            pools = Pools(sleep=lambda s: asyncio.sleep(0), clock=lambda: now[0])
+            client = OpenAIServerClient(pools, name="tiny", endpoints=str(file), pool={"probe_seconds": 99})
+            asked = asyncio.ensure_future(client.complete(ask("a")))
+            while not servers[0].in_flight:
+                await asyncio.sleep(0.001)
+            file.write_text(f"{servers[1].url}\n")
+            for _ in range(4):
+                now[0] += 100
+                await client.pool.maintain()
+            assert (await asked).replica == servers[1].url
+            await client.close()
+
+    asyncio.run(main())
+
+
+def test_upkeep_survives_an_endpoint_file_that_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "endpoints"
+    file.write_text("http://a\n")
+    endpoints = Endpoints(None, str(file))
+    assert endpoints.changed()
+    file.write_bytes(b"\xff\xfe[")
+    assert not endpoints.changed() and endpoints.addresses == ["http://a/v1"]
+    with pytest.raises(UserError, match="is no text"):
+        read_endpoints(file)
+
+
+def test_a_machine_without_free_descriptors_blames_no_replica() -> None:
+    async def play(server: Server, client: OpenAIServerClient) -> None:
+        tries: list[int] = []
+
+        def full() -> Any:
+            tries.append(1)
+            if len(tries) < 4:
+                raise OSError(errno.EMFILE, "too many open files")
+            return original()
+
+        await client.complete(ask())
+        (one,) = client.pool.replicas
+        original, one.session = one.session, full  # type: ignore[method-assign]
+        answer = await client.complete(ask())
+        assert answer.retries == 3 and answer.faults == "; ".join(3 * [f"no_descriptors@{server.url}"])
+        assert one.failures == 0 and not one.ejected
+
+    run(play, pool={"eject_after": 2})
+
+
+def test_a_gate_holds_in_one_event_loop_after_another() -> None:
+    gate = Gate(1)
+
+    async def main() -> None:
+        async def through() -> None:
+            await gate.enter()
+            await asyncio.sleep(0)
+            gate.leave()
+
+        await asyncio.gather(through(), through(), through())
+
+    asyncio.run(main())
     asyncio.run(main())
 
 

@@ -123,6 +123,18 @@ def test_a_planted_key_stands_nowhere_in_what_a_run_writes(monkeypatch: pytest.M
     assert "sk-" not in str(wrong.value)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [f"+coders.model.api_key={PLANTED}", f"+client.model.extra_body={{api_key: {PLANTED}}}",
+     f"+coders.model={{url: 'http://u:{PLANTED}@h', name: k}}", f"+model.extra_body={{token: {PLANTED}}}"],
+)  # fmt: skip
+def test_a_key_in_what_is_laid_over_a_model_is_refused_before_anything_is_written(words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model.* would be written into the run") as refused, mock_server() as mock:
+        run_study(compose(*mock.overrides, words.replace("+model.", "++model."), "client=[static]",
+                          "therapist=[lm_mi]", "personas.limit=1", f"out={tmp_path / 'run'}"))  # fmt: skip
+    assert PLANTED not in str(refused.value) and not (tmp_path / "run").exists()
+
+
 THEIRS = "autogen_ext.models.openai.OpenAIChatCompletionClient"
 INFO = "{vision: false, function_calling: false, json_output: false, structured_output: false, family: unknown, %s}"
 SEVERAL = INFO % "multiple_system_messages: true"

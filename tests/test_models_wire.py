@@ -83,7 +83,17 @@ def test_a_request_can_replace_a_sampling_setting_or_leave_it_out(name: str) -> 
     body, _ = asked(Request(HELLO, sampling={name: SAMPLING[name]}), sampling={"temperature": 0.1})
     assert body[name] == SAMPLING[name]
     body, _ = asked(Request(HELLO, sampling={name: None}), sampling={name: SAMPLING[name]})
-    assert name not in body
+    neutral = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}  # left out, vLLM would take the model's own
+    assert body.get(name) == neutral.get(name)
+    assert name not in asked(Request(HELLO, sampling={name: None}), sampling={})[0]
+
+
+def test_thoughts_have_room_in_front_of_short_answers() -> None:
+    short = Request(HELLO, sampling={"max_tokens": 8})
+    assert asked(short, thinking_tokens=100, sampling={"max_tokens": 400})[0]["max_tokens"] == 108
+    assert asked(Request(HELLO), thinking_tokens=100, sampling={"max_tokens": 400})[0]["max_tokens"] == 400
+    newer = asked(short, thinking_tokens=100, sampling={"max_completion_tokens": 400})[0]
+    assert newer["max_completion_tokens"] == 108 and "max_tokens" not in newer
 
 
 @pytest.mark.parametrize(
@@ -269,7 +279,8 @@ def test_every_key_can_be_set_on_the_command_line_and_the_shipped_defaults_are_t
 def test_every_client_setting_is_covered_by_some_test() -> None:
     """A knob that does nothing cannot be added unnoticed: the lists below name where each is tested."""
     here = {"name", "url", "sampling", "chat_template_kwargs", "extra_body", "answer_prefix", "structured_choice",
-            "answers_as", "reasoning_tags", "logprobs", "context_length", "price"}  # fmt: skip
+            "answers_as", "reasoning_tags", "logprobs", "context_length", "price",
+            "thinking_tokens"}  # fmt: skip
     elsewhere = {"endpoints", "pool", "roles", "cache", "revision", "api_key_env"}
     assert here | elsewhere | {"serving"} == set(ModelSettings.model_fields)
     pool = {"attempts", "deadline", "backoff", "backoff_limit", "in_flight", "spill_requests", "spill_factor",

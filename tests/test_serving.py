@@ -18,7 +18,9 @@ import pytest
 from simulator.errors import UserError
 from simulator.serving.commands import plan_replicas, vllm_arguments
 from simulator.serving.endpoint_file import Endpoint, EndpointFile
-from simulator.serving.settings import compose_serving
+from simulator.serving.settings import ServingSettings, compose_serving
+from simulator.serving.supervisor import Supervisor
+from tests.mock_for_tests import mock_server
 
 ROOT = Path(__file__).parent.parent
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml") if "serving:" in path.read_text())
@@ -136,15 +138,41 @@ def test_the_endpoint_file_is_never_half_written_and_belongs_to_one(tmp_path: Pa
     file = EndpointFile(path)
     file.add(Endpoint("http://b/v1", "m", 1, os.getpid()))
     file.add(Endpoint("http://a/v1", "m", 0, os.getpid()))
+    file.write()
     assert [entry["url"] for entry in json.loads(path.read_text())] == ["http://a/v1", "http://b/v1"]
     with pytest.raises(UserError, match=f"names replicas that are running .pid {os.getpid()}"):
         EndpointFile(path)
     assert file.remove(0)
     assert not file.remove(0)
+    file.write()
     assert [entry["replica"] for entry in json.loads(path.read_text())] == [1]
     assert [one.name for one in tmp_path.iterdir()] == ["endpoints.json"]
     file.close()
     assert not path.exists()
+
+
+def test_an_endpoint_file_of_another_host_is_anothers_while_its_servers_answer(tmp_path: Path) -> None:
+    path = tmp_path / "endpoints.json"
+    with mock_server() as mock:
+        entry = {"url": mock.server.base_url, "model": "m", "replica": 0, "pid": os.getpid(), "host": "another"}
+        path.write_text(json.dumps([entry]))
+        with pytest.raises(UserError, match=f"pid {os.getpid()} on another"):
+            EndpointFile(path)
+    EndpointFile(path)
+
+
+def test_servers_go_on_where_the_endpoint_file_cannot_be_written(tmp_path: Path) -> None:
+    told: list[str] = []
+    folder = tmp_path / "shared"
+    supervisor = Supervisor([], ServingSettings(), file := EndpointFile(folder / "endpoints.json"), told.append)
+    file.add(Endpoint("http://a/v1", "m", 0, os.getpid()))
+    folder.rename(tmp_path / "away")
+    supervisor._publish()
+    supervisor._publish()
+    assert len(told) == 1 and "cannot write" in told[0]
+    (tmp_path / "away").rename(folder)
+    supervisor._publish()
+    assert [entry["replica"] for entry in json.loads((folder / "endpoints.json").read_text())] == [0]
 
 
 class Serving:

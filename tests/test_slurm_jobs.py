@@ -216,7 +216,7 @@ def test_a_name_that_scripts_do_not_bear_is_one_line(tmp_path: Path, name: str) 
 
 
 def test_a_sweep_with_servers_of_its_own_can_be_named(tmp_path: Path) -> None:
-    servers = "+cluster.servers.model={serve: [qwen]}"
+    servers = '+cluster.servers.model={serve: ["model=qwen3_8b"]}'
     done = dyad("submit", "cluster=slurm", "--dry-run", "cluster.layout=pooled", servers, "model=qwen3_8b",
                 "client=[static]", "therapist=[lm_mi]", "-m", "seed=1,2", "out=sweep", cwd=tmp_path)  # fmt: skip
     assert done.stdout.count("sweep/") > 2
@@ -285,8 +285,93 @@ def test_stop_cancels_every_job_of_a_run_that_lives_and_nothing_is_sent_again(
     assert len(read_jobs(tmp_path / "run")) == 4
     dyad(*study, cwd=tmp_path)
     dyad(*study, "cluster.attempt=1", cwd=tmp_path)
-    assert len(read_jobs(tmp_path / "run")) == 12
+    assert len(read_jobs(tmp_path / "run")) == 8  # those of the chain that was stopped are set aside
     assert "no jobs were sent for it" in dyad("submit", "stop", "rum", cwd=tmp_path, code=2).stderr
+
+
+def test_a_merge_job_that_was_queued_again_while_it_sent_parts_takes_back_what_it_had_sent(
+    slurm: Callable[..., None], tmp_path: Path
+) -> None:
+    slurm(sbatch=f"{SENDS}\necho $n", squeue="cat living", scancel='echo "$@" >> cancelled; : > living')
+    (tmp_path / "living").touch()
+    study = ("submit", "cluster=slurm", "cluster.tasks=2", "personas.limit=2", "out=run")
+    dyad(*study, cwd=tmp_path)
+    record_jobs(tmp_path / "run", {"simulate": "9"}, 1)
+    (tmp_path / "living").write_text("9|0|RUNNING|None|n1\n2|N/A|RUNNING|None|n1\n")
+    dyad(*study, "cluster.attempt=1", cwd=tmp_path)
+    assert (tmp_path / "cancelled").read_text() == "9\n"
+
+
+def test_failed_courses_are_taken_up_again_by_the_array_and_not_by_the_coding_job(
+    slurm: Callable[..., None], tmp_path: Path
+) -> None:
+    slurm(sbatch=f"{SENDS}\necho $n", squeue="")
+    failing = "+therapist.broken={_target_: tests.scripts_for_tests.Reciter, fails_at: 1}"
+    study = ("personas.limit=2", "replicates=1", "therapist=[]", failing, "limits.workers=1", "out=run")
+    dyad("run", *study, "limits.failure_rate=1", "report=false", "--quiet", cwd=tmp_path)
+    again = ("submit", "cluster=slurm", "cluster.tasks=2", *study)
+    assert "simulate" not in [known["name"] for known in read_jobs(tmp_path / "run")]
+    dyad(*again, cwd=tmp_path)
+    assert "simulate" not in [known["name"] for known in read_jobs(tmp_path / "run")]
+    dyad(*again, "retry_failed=true", cwd=tmp_path)
+    assert "simulate" in [known["name"] for known in read_jobs(tmp_path / "run")]
+    scripts = tmp_path / "run" / "slurm"
+    assert "retry_failed=true" in (scripts / "simulate.sbatch").read_text()
+    assert "retry_failed" not in (scripts / "code.sbatch").read_text()
+
+
+def test_what_does_not_stop_in_time_is_killed_and_queues_again(
+    job: Callable[[str, dict], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    deaf = f"trap '' TERM; echo began >> {tmp_path / 'log'}; while :; do sleep 1; done"
+    process = job("again", {"signal_seconds": 2, "then": {"again": f"bash -c {shlex.quote(deaf)}"}})
+    log_of(tmp_path, "began")
+    process.send_signal(signal.SIGUSR1)
+    process.communicate(timeout=30)
+    assert process.returncode == 137
+    assert (tmp_path / "scontrol").read_text().startswith("requeue 7")
+
+
+def test_a_signal_before_anything_is_begun_queues_the_job_again(
+    job: Callable[[str, dict], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    ready = tmp_path / "log"
+    process = job("code", {"setup": [f"echo began >> {ready}; while [ ! -e {tmp_path / 'go'} ]; do sleep 0.1; done"]})
+    log_of(tmp_path, "began")
+    process.send_signal(signal.SIGUSR1)
+    (tmp_path / "go").touch()
+    process.communicate(timeout=30)
+    assert process.returncode == 143 and ready.read_text() == "began\n"
+    assert (tmp_path / "scontrol").read_text().startswith("requeue 7")
+
+
+def test_servers_are_ended_though_slurm_does_not_answer_at_once(
+    job: Callable[[str, dict], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    stub = tmp_path / "bin" / "dyad"
+    stub.write_text(f"#!/bin/sh\necho asked >> {tmp_path / 'log'}\n[ $(wc -l < {tmp_path / 'log'}) -ge 3 ] || exit 2\n")
+    (tmp_path / "bin" / "sleep").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "sleep").chmod(0o755)
+    process = job("release", {"layout": "pooled", "servers": {"model": {"serve": ["model=qwen3_8b"]}},
+                              "dyad": str(stub)})  # fmt: skip
+    process.communicate(timeout=20)
+    assert process.returncode == 0 and log_of(tmp_path, "asked").count("asked") == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "time"), [("time", "00:02:00"), ("time", "2"), ("after.time", "1:30"), ("time", "00:00:30")]
+)
+def test_a_job_whose_time_is_no_longer_than_its_signal_is_refused(key: str, time: str) -> None:
+    content = {"time": time} if key == "time" else {"after": {"time": time}}
+    with pytest.raises(UserError, match=f"{key}: {time} is not longer than signal_seconds"):
+        parse_cluster({"kind": "slurm", **content})
+    parse_cluster({"kind": "slurm", "time": "1-0", "after": {"time": "3"}})
+
+
+def test_what_servers_would_serve_is_checked_before_they_wait_for_gpus(tmp_path: Path) -> None:
+    done = dyad("submit", "cluster=slurm", "--dry-run", "cluster.layout=colocated", 'cluster.serve=["model=qwen9"]',
+                "model=qwen3_8b", "client=[static]", "therapist=[lm_mi]", cwd=tmp_path, code=2)  # fmt: skip
+    assert "qwen9" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_stop_ends_what_a_merge_job_was_sending_just_then(slurm: Callable[..., None], tmp_path: Path) -> None:

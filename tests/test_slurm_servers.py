@@ -79,12 +79,16 @@ def test_the_servers_that_live_are_ended_and_nothing_else(run: Path) -> None:
     assert (run.parent / "cancelled").read_text() == "10 12\n"
 
 
-def test_a_later_attempt_keeps_the_servers(run: Path) -> None:
+def test_a_later_attempt_that_lives_keeps_the_servers(run: Path) -> None:
     jobs = [*json.loads((run / "slurm" / "jobs.json").read_text()), {"name": "simulate", "id": "20", "attempt": 1}]
     (run / "slurm" / "jobs.json").write_text(json.dumps(jobs))
+    living = run.parent / "living"
+    before = living.read_text()
+    living.write_text(before + "20|0|RUNNING|None|n1\n")
     assert end_servers(run, attempt=0) == []
     assert not (run.parent / "cancelled").exists()
-    assert end_servers(run, attempt=1) != []
+    living.write_text(before)  # that attempt is over
+    assert end_servers(run, attempt=0) != []
 
 
 def test_a_limit_that_is_reached_holds_no_coding_back_once_every_course_is_over(run: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -251,16 +252,18 @@ def test_parts_of_a_run_never_write_wandb(tmp_path: Path) -> None:
 def test_a_submitted_run_is_tracked_by_one_job_of_its_own(tmp_path: Path) -> None:
     overrides = ["cluster=slurm", "tracking=wandb", "tracking.tags=[a,b]", "out=runs/winter"]
     shown = dyad("submit", *TINY, *overrides, "-m", "seed=1,2", "--dry-run", cwd=tmp_path).stdout
-    track = "dyad track runs/winter/reference_dyad-{} 'tracking.tags=[a,b]' 'tracking.group='\"'\"'winter'\"'\"''"
+    track = (
+        "follow dyad track runs/winter/reference_dyad-{} 'tracking.tags=[a,b]' 'tracking.group='\"'\"'winter'\"'\"''"
+    )
     lines = [line for line in shown.splitlines() if "dyad track " in line]
     assert len(lines) == 2
     for line in lines:
         name = line.split("reference_dyad-")[1][:8]
-        assert line == track.format(name) + " &"
+        assert line == track.format(name)
     assert not [line for line in shown.splitlines() if "dyad run" in line and "tracking" in line]
     assert shown.count("# track\n$ sbatch --parsable ") == 2
     assert "track.sbatch" not in dyad("submit", *TINY, "cluster=slurm", "--dry-run", cwd=tmp_path).stdout
-    words = shlex.split(lines[0].removesuffix(" &"))[3:]
+    words = shlex.split(lines[0])[4:]
     assert changes(words) == {"tags": ["a", "b"], "group": "winter"}
 
 
@@ -274,6 +277,41 @@ def test_a_second_tracker_of_a_run_is_refused(tmp_path: Path) -> None:
     finally:
         lease.release()
     assert [path.name for path in (run.path / "wandb").iterdir()] == ["tracker.json"]
+
+
+class Forgetful:
+    """A W&B that fails the first time it is to finish."""
+
+    told: list[dict[str, Any]] = []
+    finished = 0
+
+    def __init__(self, run: RunFolder, settings: Any, state: Any, config: Any, late: Any) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *given, **more: None
+
+    def summarise(self, figure: dict[str, Any]) -> None:
+        self.told.append(figure)
+
+    def finish(self) -> None:
+        Forgetful.finished += 1
+        if Forgetful.finished == 1:
+            raise ConnectionError("the line broke")
+
+
+def test_figures_that_did_not_arrive_are_told_by_the_next_tracker_and_only_by_it(
+    reported: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(reported.path, run)
+    monkeypatch.setattr("simulator.tracking.tracker.WandbRun", Forgetful)
+    settings = TrackingSettings(kind="wandb")
+    with pytest.raises(ConnectionError):
+        track(run, settings, lambda seconds: "over", pytest.fail)
+    assert track(run, settings, lambda seconds: "over", pytest.fail)
+    assert sum("counts/courses" in figure for figure in Forgetful.told) == 2
+    assert not track(run, settings, lambda seconds: "over", pytest.fail)
 
 
 def test_a_tracker_that_dies_is_one_line_to_its_parent(tmp_path: Path) -> None:

@@ -128,16 +128,20 @@ class ModelAgent(DyadAgent):
         )
 
     async def again(self, regeneration: int) -> TurnMessage:
-        """Another answer in place of the last one, with a seed of its own; the first is forgotten."""
+        """Another answer in place of the last one, with a seed of its own; the first is forgotten, unless there
+        is no other."""
         self._turns -= 1
-        self._history.pop()
+        last, answer = self._history.pop(), None
         self._regeneration = regeneration
         try:
-            turn = self._turns
-            answer = await self.respond(turn, 0)
+            answer = await self.respond(self._turns, 0)
         finally:
             self._regeneration = 0
-        self._take_in(answer)
+            if answer is None or not answer.content.strip():
+                self._turns += 1
+                self._history.append(last)
+        if answer.content.strip():
+            self._take_in(answer)
         return answer
 
     def heard(self, message: BaseChatMessage) -> None:

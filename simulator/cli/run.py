@@ -193,7 +193,8 @@ def sweep_name(content: Any, words: Sequence[str]) -> str:
         return Path(content["out"]).name
     elsewhere = ("cluster", "tracking", "limits", "hydra", "-", "report")
     swept = sorted(word for word in words if not word.lstrip("+~").startswith(elsewhere))
-    return f"{content['experiment']}-{fingerprint(swept)[:8]}"
+    is_swept = any(word.startswith("experiment=") and "," in word for word in words)
+    return f"{'sweep' if is_swept else content['experiment']}-{fingerprint(swept)[:8]}"
 
 
 def in_group(content: dict[str, Any], name: str) -> tuple[dict[str, Any], list[str]]:
@@ -234,7 +235,9 @@ def measure(folder: Path, coders: dict[str, dict[str, Any]], report: bool, quiet
     for name, options in coders.items():
         if not quiet:
             say(f"coding: {name}")
-        code_run(folder, name, options)
+        coded = code_run(folder, name, options)
+        if coded.usage is not None and not quiet:
+            say(f"{name}: {coded.usage.words}")
     return str(report_run(folder)) if report else None
 
 

@@ -106,7 +106,14 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
     from simulator.launching.chain import Submission, chain, split_overrides
     from simulator.launching.servers import replace_servers
     from simulator.launching.settings import parse_cluster
-    from simulator.launching.slurm import allow_jobs, command_of, refuse_if_stopped, script_of, submit_jobs
+    from simulator.launching.slurm import (
+        begin_jobs,
+        cancel_attempt,
+        command_of,
+        refuse_if_stopped,
+        script_of,
+        submit_jobs,
+    )
     from simulator.studies.config import parse_config
     from simulator.studies.identity import identity_components, identity_of
     from simulator.studies.plan import make_plan
@@ -119,6 +126,7 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
             "that reaches the model server"
         )
     settings = parse_cluster(content.get("cluster") or {})
+    _check_serving(settings, flags)
     content = _with_servers(content, settings)
     config = parse_config({**content, "shards": f"0/{settings.tasks}"})
     plan = make_plan(config)
@@ -142,10 +150,25 @@ def submit_one(content: Any, overrides: list[str], flags: list[str], *, quiet: b
             show(f"# {job.name}\n$ {shlex.join(command_of(job, script_of(folder, job, settings.attempt), {}))}")
             show(job.script)
         return result
-    if not settings.attempt:
-        allow_jobs(folder)
+    if settings.attempt:
+        cancel_attempt(folder, settings.attempt)
+    else:
+        begin_jobs(folder)
     again = replace_servers(folder) if settings.attempt and settings.servers else []
     return result | {"jobs": [*again, *submit_jobs(jobs, folder, settings.attempt)]}
+
+
+def _check_serving(settings: Any, flags: Sequence[str]) -> None:
+    """Compose what server jobs will serve, before they wait for GPUs.
+
+    Raises:
+        UserError: a mistake in it.
+    """
+    from simulator.serving.settings import compose_serving
+
+    for words in [settings.serve, *(server.serve for server in settings.servers.values())]:
+        if words:
+            compose_serving(list(words), flags[-1] if flags else None)
 
 
 def _with_servers(content: Any, settings: Any) -> Any:
@@ -187,7 +210,7 @@ def _parts_to_do(plan: Any, folder: Path, tasks: int, attempt: int) -> list[int]
         Part(0, tasks).shards(shards)
     except ValueError as error:
         raise UserError(f"cluster.tasks={tasks}: {error}") from None
-    parts = unfinished_parts(run, plan.index(), shards, tasks)
+    parts = unfinished_parts(run, plan.index(), shards, tasks, plan.config.retry_failed and attempt == 0)
     if parts and (reached := meter_for(plan.config, run.journal, shards, 1, priced=True).reached()):
         raise UserError(f"{folder}: {reached}; nothing is sent, a higher limit goes on from here")
     return parts

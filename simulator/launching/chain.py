@@ -80,6 +80,8 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
     words = [*submission.flags, *submission.overrides, *_endpoint_overrides(settings, submission.run)]
     run = shlex.quote(str(submission.run))
     line = " ".join([settings.dyad, "run", *map(shlex.quote, [*words, f"out={submission.run}"])])
+    coding_words = [word for word in words if not word.lstrip("+").startswith("retry_failed=")]  # that is for the array
+    code_line = " ".join([settings.dyad, "run", *map(shlex.quote, [*coding_words, f"out={submission.run}"])])
     again = [*submission.flags, *submission.overrides, *submission.cluster_overrides, f"out={submission.run}",
              f"++cluster.attempt={settings.attempt + 1}"]  # fmt: skip
     shared: dict[str, Any] = {
@@ -93,7 +95,7 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
         "array": _array(parts, settings.at_once),
         "endpoints": shlex.quote(str(submission.run / "endpoints")),
         "purposes": sorted(settings.servers),
-        "serve": " ".join(map(shlex.quote, settings.serve)),
+        "serve": " ".join(map(shlex.quote, [*submission.flags, *settings.serve])),
         "tracking": "".join(f" {shlex.quote(word)}" for word in submission.tracking or ()),
         "drain_seconds": max(1, settings.signal_seconds * 3 // 4),
         **settings.variables,
@@ -110,7 +112,7 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
     if settings.attempt == 0:
         for purpose, server in settings.servers.items():
             about = {**server.model_dump(exclude={"serve", "jobs"}, exclude_none=True), "purpose": purpose,
-                     "serve": " ".join(map(shlex.quote, server.serve))}  # fmt: skip
+                     "serve": " ".join(map(shlex.quote, [*submission.flags, *server.serve]))}  # fmt: skip
             jobs += [job(f"serve-{purpose}-{number}", "serve.sbatch", **about) for number in range(server.jobs)]
     if submission.tracking is not None and settings.attempt == 0:
         jobs.append(job("track", "track.sbatch", **placed))
@@ -120,7 +122,7 @@ def chain(settings: ClusterSettings, submission: Submission, parts: Sequence[int
     jobs.append(job("merge", "merge.sbatch", ["simulate"] if parts else [], "afterany", **size))
     coding = " ".join(word for word in words if word.startswith(("model.endpoints=", "coders.model.endpoints=")))
     jobs.append(job("code", "after.sbatch", ["merge"], purposes=_asked(settings, coding),
-                    command=f"{line} report=false", **size))  # fmt: skip
+                    command=f"{code_line} report=false", **size))  # fmt: skip
     last = "code"
     for name, command in settings.then.items():
         text = _render_text(templates, f"cluster.then.{name}", command, shared)

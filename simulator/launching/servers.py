@@ -55,7 +55,7 @@ def replace_servers(run: Path, purposes: Sequence[str] = ()) -> list[tuple[str, 
 
 
 def end_servers(run: Path, attempt: int | None = None) -> list[tuple[str, str]]:
-    """Cancel the server jobs that live; with `attempt`, only if no later attempt at the run was sent.
+    """Cancel the server jobs that live; with `attempt`, only if no job of a later attempt at the run lives.
 
     Returns:
         Names and ids of the jobs that were cancelled.
@@ -64,7 +64,7 @@ def end_servers(run: Path, attempt: int | None = None) -> list[tuple[str, str]]:
         UserError: as `replace_servers`.
     """
     rows = _server_rows(run)
-    later = attempt is not None and any(row["attempt"] > attempt for row in job_states(run) or [])
+    later = attempt is not None and any(row["attempt"] > attempt and row["lives"] for row in job_states(run) or [])
     living = [] if later else [(row["name"], row["id"]) for row in rows if row["lives"]]
     cancel([number for _, number in living])
     return living

@@ -12,6 +12,14 @@ Time = Annotated[str, Field(pattern=r"^(\d+-)?\d+(:\d+){0,2}$")]
 Purpose = Literal["model", "client", "therapist", "coders"]
 
 
+def seconds_of(time: str) -> int:
+    """A time as SLURM writes it: minutes, minutes:seconds, hours:minutes:seconds, or days-hours[:minutes[:seconds]]."""
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    units = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)
+    return 86_400 * int(days or 0) + sum(part * unit for part, unit in zip(parts, units, strict=False))
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,7 +89,19 @@ class ClusterSettings(_Settings):
     dyad: str = "dyad"
 
     @model_validator(mode="after")
+    def _there_is_time(self) -> Self:
+        times = {"time": self.time, "after.time": self.after.time}
+        for key, time in {**times, **{f"servers.{name}.time": one.time for name, one in self.servers.items()}}.items():
+            if time is not None and seconds_of(time) <= self.signal_seconds:
+                raise ValueError(f"{key}: {time} is not longer than signal_seconds ({self.signal_seconds}); every job "
+                                 "would drain as it begins, and queue again for ever")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
     def _layout_has_servers(self) -> Self:
+        if self.kind == "local" and (self.then or self.serve or self.servers):
+            key = "then" if self.then else "serve" if self.serve else "servers"
+            raise ValueError(f"{key}: it goes with cluster=slurm; cluster=local runs the study in this process, alone")
         if (self.layout == "colocated") != bool(self.serve):
             raise ValueError("serve: it goes with layout=colocated, which needs it: 'cluster.serve=[\"model=NAME\"]'")
         if (self.layout == "pooled") != bool(self.servers):

@@ -175,9 +175,27 @@ def stop_jobs(run: Path) -> list[tuple[str, str]]:
         ended |= living
 
 
-def allow_jobs(run: Path) -> None:
-    """Forget that a run was stopped: it is submitted anew."""
+def begin_jobs(run: Path) -> None:
+    """A run whose jobs are all over is submitted anew: it is not stopped any more, and its old jobs are set aside."""
     _mark(run).unlink(missing_ok=True)
+    if (known := run / "slurm" / "jobs.json").exists():
+        known.replace(known.with_name("jobs.before.json"))
+
+
+def cancel_attempt(run: Path, attempt: int) -> None:
+    """Cancel what lives of an attempt whose merge job was itself queued again while it sent it.
+
+    Raises:
+        UserError: SLURM refuses.
+    """
+    rows = job_states(run) or []
+    cancel(
+        [
+            row["id"]
+            for row in rows
+            if row["lives"] and row["attempt"] == attempt and not row["name"].startswith("serve-")
+        ]
+    )
 
 
 def refuse_if_stopped(run: Path) -> None:

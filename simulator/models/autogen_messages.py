@@ -21,7 +21,7 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from simulator.models.messages import Completion, Message, Request
-from simulator.models.replies import ToolCall
+from simulator.models.replies import ToolCall, split_thoughts
 from simulator.models.settings import Sampling
 
 _FINISH: dict[str, FinishReasons] = {
@@ -132,6 +132,17 @@ def from_result(result: CreateResult, seed: int | None) -> Completion:
         seed=seed,
         from_cache=result.cached,
     )
+
+
+def without_thoughts(result: CreateResult) -> CreateResult:
+    """The result of a client that is not ours, thoughts that stand in its text apart from what is said."""
+    if not isinstance(result.content, str):
+        return result
+    text, thought = split_thoughts(result.content)
+    if thought is None and text == result.content:
+        return result
+    thoughts = "\n".join(filter(None, (result.thought, thought))) or None
+    return result.model_copy(update={"content": text, "thought": thoughts})
 
 
 def _part(part: Any) -> dict[str, Any]:

@@ -18,6 +18,10 @@ ANSWER_ESTIMATE = 256
 BYTES_PER_TOKEN = 4
 """Bytes of text per token, when work is spread over replicas (English text, common tokenizers)."""
 
+_NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""What switches a setting off where a request does so: left out, vLLM fills it in from the model's own configuration.
+Sent where the model is configured to have one, so that the server surely knows it."""
+
 
 def _longest(fields: Mapping[str, Any]) -> int:
     longest: int = fields.get("max_tokens") or fields.get("max_completion_tokens") or ANSWER_ESTIMATE
@@ -38,6 +42,7 @@ class Bodies:
         self._counts_completion = "max_tokens" not in sampling and "max_completion_tokens" in sampling
         """The server knows the longest answer by its newer name alone; a request's own goes by that name too."""
         self._takes_prefix = settings.answer_prefix
+        self._thinks = settings.thinking_tokens or 0
         self._takes_choice = settings.structured_choice
         self._name = settings.name
         self._longest = _longest(self._fixed)
@@ -66,6 +71,12 @@ class Bodies:
             if name not in Sampling.model_fields:
                 raise UserError(f"sampling: unknown setting '{name}'{nearest(name, Sampling.model_fields)}")
         merged = {**self._fixed, **sampling, **(request.body or {})}
+        for name in ("max_tokens", "max_completion_tokens"):
+            if sampling.get(name) is not None:
+                merged[name] = sampling[name] + self._thinks
+        for name, neutral in _NEUTRAL.items():
+            if name in sampling and merged[name] is None and self._fixed.get(name) is not None:
+                merged[name] = neutral
         if self._counts_completion and sampling.get("max_tokens") is not None:
             merged["max_completion_tokens"] = merged.pop("max_tokens")
         return {name: value for name, value in merged.items() if value is not None}

@@ -46,11 +46,13 @@ class Gate:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._semaphore = asyncio.Semaphore(limit)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._told = False
 
     async def enter(self) -> None:
-        """Wait for a place."""
+        """Wait for a place; in another event loop than before it starts afresh, as pools do."""
+        if (loop := asyncio.get_running_loop()) is not self._loop:
+            self._loop, self._semaphore = loop, asyncio.Semaphore(self.limit)
         if self._semaphore.locked() and not self._told:
             self._told = True
             sys.stderr.write(

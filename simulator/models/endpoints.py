@@ -50,6 +50,8 @@ def read_endpoints(path: Path) -> list[str]:
         text = path.read_text()
     except OSError as error:
         raise UserError(f"model.endpoints: cannot read {path} ({error.strerror}); dyad serve writes it") from None
+    except UnicodeDecodeError:
+        raise UserError(f"model.endpoints: {path} is no text; dyad serve writes such a file") from None
     if text.lstrip().startswith("["):
         try:
             entries = [one.get("url") if isinstance(one, dict) else one for one in json.loads(text)]
@@ -69,7 +71,7 @@ def _says_none(path: Path) -> bool:
     """Whether what names no address says so, and is not a file that is being written."""
     try:
         return path.is_dir() or path.read_text().lstrip().startswith("[")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return False
 
 

@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import errno
 import re
 
 import aiohttp
@@ -23,6 +24,9 @@ _OVERFLOW = re.compile(
 _NO_MODEL = re.compile(r"model", re.IGNORECASE)
 _ROLES = re.compile(r"alternat|system role|role.{0,20}not supported|only user", re.IGNORECASE)
 _RETRIED = frozenset({408, 425, 429})
+
+NO_DESCRIPTORS = "no_descriptors"
+"""Kind of the fault that is this machine's and no server's."""
 
 
 class Fault(Exception):
@@ -53,6 +57,9 @@ def fault_of(error: BaseException) -> Fault:
     """The fault that an exception of the transport stands for."""
     if isinstance(error, TimeoutError | asyncio.TimeoutError | aiohttp.ServerTimeoutError):
         return Fault("timeout")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        advice = "too many files are open; raise the hard limit (ulimit -Hn) or lower limits.concurrency"
+        return Fault(NO_DESCRIPTORS, wait=1.0, advice=advice)  # idle connections to other servers close meanwhile
     if isinstance(error, aiohttp.ClientPayloadError):
         return Fault("truncated")
     if isinstance(error, aiohttp.ServerDisconnectedError):

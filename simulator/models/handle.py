@@ -24,7 +24,7 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from simulator.errors import SessionError, UserError
-from simulator.models.autogen_messages import from_result, to_llm_messages
+from simulator.models.autogen_messages import from_result, to_llm_messages, without_thoughts
 from simulator.models.messages import Completion, Request
 from simulator.models.openai import CALL_CONTEXT, CallContext, OpenAIServerClient
 from simulator.secrets import struck
@@ -63,9 +63,13 @@ class Usage:
     cached_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    cost: float | None = None
+    """In the price's currency; None where no model has a price."""
 
     def take(self, call: Call) -> None:
         """Count one call."""
+        if call.cost is not None:
+            self.cost = (self.cost or 0.0) + call.cost
         self.calls += 1
         self.retries += call.retries
         self.prompt_tokens += call.prompt_tokens
@@ -77,9 +81,10 @@ class Usage:
     def words(self) -> str:
         """In a line."""
         again = f", {self.retries} tries again" if self.retries else ""
+        cost = "" if self.cost is None else f", cost {self.cost:.4g}"
         return (
             f"{self.calls:,} requests{again}; {self.cached_tokens:,} of {self.prompt_tokens:,} prompt tokens from the "
-            f"server's cache, {self.completion_tokens:,} generated"
+            f"server's cache, {self.completion_tokens:,} generated{cost}"
         )
 
 
@@ -182,7 +187,7 @@ class SeatedModelClient(ChatCompletionClient):
                 **{name: value for name, value in (request.sampling or {}).items() if value is not None},
             },
         )
-        return from_result(result, request.seed)
+        return from_result(without_thoughts(result), request.seed)
 
     def _next_purpose(self) -> str:
         self._calls_in_turn += 1
@@ -221,7 +226,7 @@ class SeatedModelClient(ChatCompletionClient):
         except Exception as error:
             self._fail(purpose, started, clock, error)
         self._note_result(purpose, started, clock, result, context, arguments)
-        return result
+        return result if self._ours is not None else without_thoughts(result)
 
     async def create_stream(
         self,
@@ -247,7 +252,9 @@ class SeatedModelClient(ChatCompletionClient):
             ):
                 if isinstance(part, CreateResult):
                     self._note_result(purpose, started, clock, part, context, arguments)
-                yield part
+                    yield part if self._ours is not None else without_thoughts(part)
+                else:
+                    yield part
         except Exception as error:
             self._fail(purpose, started, clock, error)
 

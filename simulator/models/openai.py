@@ -84,12 +84,12 @@ class OpenAIServerClient(ChatCompletionClient):
     @property
     def gives_logprobs(self) -> bool:
         """Whether the most probable tokens can be asked for."""
-        return self.settings.logprobs
+        return self.settings.logprobs and self.settings.thinking_tokens is None
 
     @property
     def takes_prefix(self) -> bool:
         """Whether a begun answer can be continued."""
-        return self.settings.answer_prefix
+        return self.settings.answer_prefix and self.settings.thinking_tokens is None
 
     @property
     def takes_choice(self) -> bool:

@@ -22,7 +22,7 @@ import msgspec
 from simulator.errors import UserError
 from simulator.models.descriptors import Gate
 from simulator.models.endpoints import Endpoints
-from simulator.models.faults import Fault, ModelError, fault_of, judge_reply, judge_status
+from simulator.models.faults import NO_DESCRIPTORS, Fault, ModelError, fault_of, judge_reply, judge_status
 from simulator.models.replica import CONNECT, Replica
 from simulator.models.replies import Served, read_served
 from simulator.models.settings import Key, PoolSettings
@@ -34,7 +34,15 @@ LONGEST_WAIT = 60.0
 """Most seconds that a server's Retry-After is heeded."""
 
 _log = logging.getLogger("dyad.models")
-_FINAL = {"timeout": "timeout", "truncated": "truncated", "http_429": "rate_limited", "wrong_model": "wrong_model"}
+_ASTRAY = frozenset({"wrong_model", "wrong_endpoint", "unauthorized"})
+"""What one replica may say while the others are well: its address became another server's."""
+_FINAL = {
+    NO_DESCRIPTORS: NO_DESCRIPTORS,
+    "timeout": "timeout",
+    "truncated": "truncated",
+    "http_429": "rate_limited",
+    "wrong_model": "wrong_model",
+}
 
 
 @dataclass(slots=True)
@@ -124,6 +132,10 @@ class Pool:
                 avoided = replica
                 await self._sleep(self._pause(len(faults), fault.wait))
             except ModelError as error:
+                if error.kind in _ASTRAY and len(faults) < self._settings.attempts - 1 and self._is_spare(replica):
+                    faults.append(self._leave_out(replica, error.kind))
+                    avoided = replica
+                    continue
                 replica.succeeded(self._clock())  # a refusal is a sign of life
                 error.retries, error.faults = len(faults), self._told(faults)
                 raise
@@ -164,10 +176,23 @@ class Pool:
         now = self._clock()
         if fault.kind == "http_429":
             replica.refused_more(sent, now)
+        elif fault.kind == NO_DESCRIPTORS:
+            pass
         elif replica.failed(now):
             self._eject(replica, f"{self._settings.eject_after} failures in a row, the last: {fault.kind}")
             return f"{fault.kind}@{replica.name} ejected"
         return f"{fault.kind}@{replica.name}"
+
+    def _is_spare(self, replica: Replica) -> bool:
+        """Whether another replica is well."""
+        return any(one is not replica for one in self._well)
+
+    def _leave_out(self, replica: Replica, kind: str) -> str:
+        """Leave a replica out that answers and is not what the others are."""
+        if replica.strayed(self._clock()):
+            self._eject(replica, kind)
+            return f"{kind}@{replica.name} ejected"
+        return f"{kind}@{replica.name}"
 
     def _pause(self, failed: int, wait: float | None) -> float:
         longest = min(self._settings.backoff_limit, self._settings.backoff * 2.0 ** (failed - 1))
@@ -292,7 +317,10 @@ class Pool:
         try:
             while True:
                 await asyncio.sleep(self._settings.probe_seconds)
-                await self.maintain()
+                try:
+                    await self.maintain()
+                except Exception as error:  # the next round may go better; without any, no replica ever came back
+                    _log.warning("upkeep of model servers failed (%s); it goes on", type(error).__name__)
         finally:
             for replica in [*self.replicas, *self._leavers]:
                 await replica.drop_connections()
@@ -306,7 +334,7 @@ class Pool:
             self._leavers.remove(replica)
             await replica.drop_connections()
         now = self._clock()
-        due = [one for one in self.replicas if one.wants_probe(now)]
+        due = [one for one in (*self.replicas, *self._leavers) if one.wants_probe(now)]
         await asyncio.gather(*(self._probe(one) for one in due))
 
     async def _probe(self, replica: Replica) -> None:

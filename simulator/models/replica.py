@@ -128,6 +128,10 @@ class Replica:
         self.failures += 1
         return self.failures >= self._settings.eject_after and self._eject(now)
 
+    def strayed(self, now: float) -> bool:
+        """It refused what the others answer; whether it is ejected for it."""
+        return self._eject(now)
+
     def wants_probe(self, now: float) -> bool:
         """Whether it is to be asked if it is well: ejected long enough, or busy and silent."""
         if self.ejected_until is not None:

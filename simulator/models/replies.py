@@ -9,6 +9,9 @@ from typing import Any
 
 import msgspec
 
+THOUGHT_TAGS = ("<think>", "</think>")
+"""What stands around thoughts by default."""
+
 
 class TokenProbability(msgspec.Struct):
     """A token's text and its natural-log probability."""
@@ -116,18 +119,21 @@ def split_reasoning(message: _Message, tags: tuple[str, str]) -> tuple[str, str 
     A server with a reasoning parser gives the two apart. Without one the text begins with the tagged thoughts, of which
     the opening tag may stand in the prompt, or the closing one may be missing because the answer was cut.
     """
-    text, thought = message.content or "", message.reasoning_content or message.reasoning or None
+    text, thought = split_thoughts(message.content or "", tags)
+    thoughts = [message.reasoning_content or message.reasoning, thought]
+    return text, "\n".join(part for part in thoughts if part) or None
+
+
+def split_thoughts(text: str, tags: tuple[str, str] = THOUGHT_TAGS) -> tuple[str, str | None]:
+    """The same for a text alone."""
     opening, closing = tags
-    thoughts = [thought] if thought else []
     begun = text.lstrip()
     if closing in text:
         thinking, _, text = text.rpartition(closing)
-        thoughts.append(thinking.strip().removeprefix(opening).strip())
-        text = text.lstrip()
-    elif begun.startswith(opening):
-        thoughts.append(begun.removeprefix(opening).strip())
-        text = ""
-    return text, "\n".join(part for part in thoughts if part) or None
+        return text.lstrip(), thinking.strip().removeprefix(opening).strip() or None
+    if begun.startswith(opening):
+        return "", begun.removeprefix(opening).strip() or None
+    return text, None
 
 
 def error_code(body: bytes) -> int | None:

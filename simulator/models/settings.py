@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simulator.errors import UserError, nearest
+from simulator.models.replies import THOUGHT_TAGS
 from simulator.models.roles import Roles
 
 Positive = Annotated[int, Field(ge=1)]
@@ -114,8 +115,12 @@ class ModelSettings(_Settings):
     extra_body: dict[str, Any] | None = None
     """Further fields of every request's body, as the server names them."""
     roles: Roles = Roles()
-    reasoning_tags: tuple[str, str] = ("<think>", "</think>")
+    reasoning_tags: tuple[str, str] = THOUGHT_TAGS
     """What stands around reasoning that a server leaves in the text."""
+    thinking_tokens: Positive | None = None
+    """Tokens that the model may think for before it answers, where its thinking is not switched off: added to the
+    limits of short answers (choices, forms, extractions, coding). The first token then begins the thoughts, so that no
+    log-probabilities are read."""
     logprobs: bool = True
     """Whether the server gives top log-probabilities."""
     answer_prefix: bool = False

@@ -131,6 +131,7 @@ def compose_serving(overrides: list[str], config_dir: str | None = None) -> tupl
         UserError: an unknown option, key or value.
     """
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -140,12 +141,15 @@ def compose_serving(overrides: list[str], config_dir: str | None = None) -> tupl
     own = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
     # Keys that the chosen files leave out can be set all the same; what is no key is refused below.
     overrides = [f"++{one}" if one.startswith(("model.", "serving.")) else one for one in overrides]
+    outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # `dyad submit` asks from inside a job
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(resource_root("conf"))):
             config = compose("serve", overrides=[*own, *overrides])
         content: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"configuration: {_one_line(str(error))}") from None
+    finally:
+        GlobalHydra.instance().hydra = outer
     return parse_serving(content)
 
 

@@ -61,7 +61,7 @@ class Supervisor:
         self._replicas = [_Replica(plan, log_of(plan, settings)) for plan in plans]
         self._stop = asyncio.Event()
         self._signals = 0
-        self._all_ready_said = False
+        self._all_ready_said = self._unwritten = False
 
     async def run(self) -> int:
         """Until all have ended (1) or the drain is over (0).
@@ -87,7 +87,8 @@ class Supervisor:
         finally:
             for number in DRAIN_SIGNALS:
                 loop.remove_signal_handler(number)
-            self._endpoints.close()
+            with contextlib.suppress(OSError):
+                self._endpoints.close()
         for end in ends:
             if isinstance(end, UserError):
                 raise end
@@ -117,7 +118,7 @@ class Supervisor:
             prober.cancel()
             end_group(replica.process.pid)  # a server's own children do not outlive it
             was_ready, replica.ready = replica.ready, False
-            self._endpoints.remove(replica.plan.index)
+            self._remove(replica)
             if self._stop.is_set():
                 return
             ended = f"replica {replica.plan.index} ended ({how_ended(code)})"
@@ -149,12 +150,13 @@ class Supervisor:
                 self._endpoints.add(
                     Endpoint(replica.plan.url, replica.plan.model, replica.plan.index, replica.process.pid)
                 )
+                self._publish()
                 took = time.monotonic() - started
                 self._tell(f"replica {replica.plan.index} is ready after {took:.0f} s: {replica.plan.url}")
                 self._say_all_ready()
             elif replica.ready and replica.silent >= SILENT_AFTER:
                 replica.ready = False
-                self._endpoints.remove(replica.plan.index)
+                self._remove(replica)
                 self._tell(f"replica {replica.plan.index} does not answer; it is out of {self._endpoints.path}")
             elif not once_ready and time.monotonic() - started > self._settings.ready_seconds:
                 self._tell(
@@ -162,7 +164,26 @@ class Supervisor:
                 )
                 end_group(replica.process.pid)
                 return
+            elif self._unwritten:
+                self._publish()
             await asyncio.sleep(PROBE_SECONDS)
+
+    def _remove(self, replica: _Replica) -> None:
+        if self._endpoints.remove(replica.plan.index) or self._unwritten:
+            self._publish()
+
+    def _publish(self) -> None:
+        """Write the endpoint file; where that fails, servers go on, and it is tried again at the next probe."""
+        try:
+            self._endpoints.write()
+        except OSError as error:
+            if not self._unwritten:
+                self._tell(
+                    f"cannot write {self._endpoints.path} ({error.strerror}); trying again, runs do not know yet"
+                )
+            self._unwritten = True
+        else:
+            self._unwritten = False
 
     async def _answers(self, replica: _Replica, http: aiohttp.ClientSession) -> bool:
         try:
@@ -187,7 +208,7 @@ class Supervisor:
     async def _drain(self, http: aiohttp.ClientSession) -> None:
         running = [r for r in self._replicas if r.process is not None and r.process.returncode is None]
         for replica in running:
-            self._endpoints.remove(replica.plan.index)
+            self._remove(replica)
         deadline = time.monotonic() + self._settings.drain_seconds
         if any(replica.ready for replica in running):
             self._tell(f"draining {len(running)} replicas, at most {self._settings.drain_seconds:g} s")

@@ -10,6 +10,8 @@ from simulator.models.endpoints import read_endpoints
 from simulator.store.leases import is_running
 
 _LOOK_EVERY_SECONDS = 2.0
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Past a site's proxies, as requests to models go."""
 
 
 def wait_for_server(place: Path, seconds: float, process: int | None = None) -> str:
@@ -44,7 +46,7 @@ def wait_for_server(place: Path, seconds: float, process: int | None = None) -> 
 
 def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{address}/models", timeout=5) as reply:
+        with _DIRECT.open(f"{address}/models", timeout=5) as reply:
             return bool(reply.status < 500)
     except urllib.error.HTTPError as error:
         return error.code < 500

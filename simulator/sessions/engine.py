@@ -113,15 +113,20 @@ class Chair:
         """Another answer in place of the one just given; None where the agent cannot take a turn back.
 
         Raises:
-            SessionError: the model server or the agent's own code failed.
+            SessionError: the model server or the agent's own code failed; the last answer stands.
         """
         if isinstance(self.agent, Regenerates):
             return await self._ask(self.agent.again(regeneration), turn, regeneration)
         if self._before is None:
             return None
         state, heard = self._before
+        said = await self.agent.save_state()
         await self.agent.load_state(state)
-        return await self._ask(self.agent.on_messages(heard, self._token), turn, regeneration)
+        try:
+            return await self._ask(self.agent.on_messages(heard, self._token), turn, regeneration)
+        except SessionError:
+            await self.agent.load_state(said)
+            raise
 
     @property
     def instructions(self) -> Sequence[str]:

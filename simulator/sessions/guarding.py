@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from simulator.agents.base import TurnMessage
+from simulator.errors import SessionError
 from simulator.personas.schema import Persona
 from simulator.records.journal_records import Event, Turn
 from simulator.sessions.guard_policy import GuardPolicy
@@ -34,7 +35,11 @@ class Speaks(Protocol):
         ...
 
     async def speak_again(self, turn: int, regeneration: int) -> TurnMessage | None:
-        """Another answer in place of the last one; None where the agent cannot take a turn back."""
+        """Another answer in place of the last one; None where the agent cannot take a turn back.
+
+        Raises:
+            SessionError: there is none; the last one stands.
+        """
         ...
 
 
@@ -73,8 +78,12 @@ class Watch:
             return message, False
         actions = [getattr(self._policy, finding.guard) for finding in found]
         if "end" not in actions and "retry" in actions:
-            again = await speaker.speak_again(message.turn, 1)
-            self._note(found, message, "retry" if again is not None else "record", again is not None)
+            again, failure = None, None
+            try:
+                again = await speaker.speak_again(message.turn, 1)
+            except SessionError as error:  # no second answer: the first one stands
+                failure = f"{error.boundary}: {error.kind}"
+            self._note(found, message, "retry" if again is not None else "record", again is not None, failure)
             if again is None:
                 return message, False
             message = again
@@ -101,7 +110,14 @@ class Watch:
         )
         return look(message.content, given, self._watched)
 
-    def _note(self, found: Sequence[Finding], message: TurnMessage, done: str, taken_back: bool = False) -> None:
+    def _note(
+        self,
+        found: Sequence[Finding],
+        message: TurnMessage,
+        done: str,
+        taken_back: bool = False,
+        failure: str | None = None,
+    ) -> None:
         for finding in found:
             own = getattr(self._policy, finding.guard)
             payload: dict[str, Any] = {
@@ -112,6 +128,8 @@ class Watch:
             }
             if taken_back:
                 payload["text"] = message.content
+            if failure is not None:
+                payload["no_second_answer"] = failure
             self._journal(
                 Event(self._course, self._session, message.turn, finding.guard, "guard", message.role, payload)
             )

@@ -7,8 +7,9 @@ from simulator.studies.plan import PlanIndex
 from simulator.studies.scheduler import Tally
 
 
-def left_in(run: RunFolder, index: PlanIndex, shard: int, shards: int) -> tuple[Tally, int]:
-    """How the courses of a shard stand, without running any: the tally of those that are over, and how many are not.
+def left_in(run: RunFolder, index: PlanIndex, shard: int, shards: int, retry_failed: bool = False) -> tuple[Tally, int]:
+    """How the courses of a shard stand, without running any: the tally of those that are over, and how many are not;
+    with `retry_failed` those that failed are not over.
 
     Raises:
         DamageError: a journal file is damaged.
@@ -17,7 +18,7 @@ def left_in(run: RunFolder, index: PlanIndex, shard: int, shards: int) -> tuple[
     histories = read_shard(run.journal, shard).histories
     for spec in index.within(shard, shards):
         history = histories.get(spec.course)
-        if history is not None and (history.ended or history.failure is not None):
+        if history is not None and (history.ended or (history.failure is not None and not retry_failed)):
             tally.skipped += 1
             tally.failed_before += history.failure is not None
         else:
@@ -37,10 +38,12 @@ def standing(run: RunFolder, index: PlanIndex, shards: int) -> Tally:
     return total
 
 
-def unfinished_parts(run: RunFolder, index: PlanIndex, shards: int, parts: int) -> list[int]:
+def unfinished_parts(
+    run: RunFolder, index: PlanIndex, shards: int, parts: int, retry_failed: bool = False
+) -> list[int]:
     """Which of so many parts have courses that are not over."""
     return [
         number
         for number in range(parts)
-        if any(left_in(run, index, shard, shards)[1] for shard in Part(number, parts).shards(shards))
+        if any(left_in(run, index, shard, shards, retry_failed)[1] for shard in Part(number, parts).shards(shards))
     ]

@@ -162,6 +162,8 @@ def make_plan(config: StudyConfig) -> Plan:
         UserError: a file or a chair's configuration is wrong, or a key stands in it.
     """
     refuse_secrets(config.model_dump(mode="json"), "")
+    for purpose, model in {"": config.model, **config.models}.items():  # what is laid over a model has no `_target_`
+        refuse_secrets(model, f"{purpose}.model".lstrip("."), below=True)
     roles = config.session.roles
     protocol = config.session.model_dump(mode="json", exclude={"arms", "interventions", "guards", "course"})
     if config.session.course.several:

@@ -34,13 +34,13 @@ def config_of(run: RunFolder) -> dict[str, Any]:
             if name not in ("tracking", "out")
         },
         "slurm": {name.removeprefix("SLURM_").lower(): os.environ[name] for name in JOB_VARIABLES if name in os.environ}
-        | _submitted(run.path),
+        | submitted(run.path),
         "git": git_state(Path.cwd()) or git_state(Path(simulator.__file__).parent),
     }
     return {name: value for name, value in about.items() if value not in (None, {}, [])}
 
 
-def _submitted(folder: Path) -> dict[str, Any]:
+def submitted(folder: Path) -> dict[str, Any]:
     """The jobs that `dyad submit` sent, as it left them in the run's folder."""
     try:
         jobs = json.loads((folder / "slurm" / "jobs.json").read_text())

@@ -63,8 +63,6 @@ def tell_finals(
     figure |= {f"counts/{name}": counts[name] for name in ("courses", "sessions", "turns", "words", "clusters")}
     figure["warnings"] = "\n".join(summary["warnings"])
     tracked.summarise(figure)
-    state.final = hash_of(figures)
-    state.save()
 
 
 def _attached(run: RunFolder, tracked: WandbRun, settings: TrackingSettings, state: State) -> dict[str, str]:

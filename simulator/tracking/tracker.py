@@ -13,7 +13,7 @@ from typing import Literal
 from simulator.errors import UserError
 from simulator.store.leases import LAPSE_SECONDS, Lease
 from simulator.store.runs import RunFolder, open_run
-from simulator.tracking.about import config_of
+from simulator.tracking.about import config_of, submitted
 from simulator.tracking.finals import figures_of, hash_of, tell_finals
 from simulator.tracking.live import Look, look_at, row_of
 from simulator.tracking.settings import TrackingSettings, parse_tracking
@@ -109,11 +109,17 @@ class _Tracker:
             word = self._wait(pause, wait, lease)
         self._tell(look_at(self._run))
         figures = figures_of(self._run) if word == "over" else None
+        told = None
         if figures is not None and hash_of(figures) != self._state.final:
             tell_finals(self._run, figures, self._open(), self._settings, self._state)
+            told = hash_of(figures)
         if self._tracked is None:
             return False
+        self._tracked.say_jobs(submitted(self._run.path))
         self._tracked.finish()
+        if told is not None:  # only now W&B has them
+            self._state.final = told
+            self._state.save()
         return True
 
     def _wait(self, seconds: float, wait: Wait, lease: Lease) -> Word | None:

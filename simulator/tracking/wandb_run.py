@@ -113,6 +113,13 @@ class WandbRun:
                 artifact.add_file(str(file), name=inside, skip_cache=True)
             self._run.log_artifact(artifact)
 
+    def say_jobs(self, slurm: Mapping[str, Any]) -> None:
+        """Complete W&B's config with the jobs that were submitted since it was written."""
+        if slurm:
+            with self._within("the config"):
+                config: Any = self._run.config
+                config.update({"slurm": {**(config.get("slurm") or {}), **slurm}}, allow_val_change=True)
+
     def finish(self) -> None:
         """End the segment: everything is in W&B's file, or sent."""
         with self._within("finishing"):
