@@ -8,10 +8,13 @@ round-robin, twice each: as many sessions per replica and as much cache per sess
 keep its hit rate; round-robin has every replica see every session, and loses what does not fit. Nothing is compared
 where arms did not play the same turns, or prompts of the same number of tokens.
 
-Without further words: vLLM's CPU build (DYAD_VLLM_PYTHON) with a tiny model of random weights; with --weights any
-model, for instance on two GPUs, or on one with --serve 'serving.gpus=[0,0]' serving.args.gpu_memory_utilization=0.45:
+Without further words: vLLM's CPU build (DYAD_VLLM_PYTHON) with a small model of random weights, which computes on one
+core and leaves another one to its server's Python and to the client, as a GPU would. With --weights any model, for
+instance on two GPUs of 80 GB, or on one:
 
-    dyad bench vllm --weights Qwen/Qwen3-8B --serving default --blocks 12000 --sessions 256 --turns 20 --tokens 200
+    dyad bench vllm --weights Qwen/Qwen3-8B --serving default --blocks 22000 --sessions 256 --turns 8 --tokens 64
+    dyad bench vllm --weights Qwen/Qwen3-8B --serving default --blocks 7000 --sessions 64 --turns 8 --tokens 64 \\
+        --serve 'serving.gpus=[0,0]' serving.args.gpu_memory_utilization=0.45
 """
 
 import os
@@ -23,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.http_layer import run_arm
-from benchmarks.vllm_servers import LENGTH, ON_CPU, Vllm, empty_caches, prefix_tokens, served, stopped
+from benchmarks.vllm_servers import LENGTH, ON_CPU, Vllm, block_tokens, empty_caches, prefix_tokens, served, stopped
 from simulator.cli.main import OneLineParser
 from simulator.cli.output import say, show, show_json
 from simulator.errors import UserError
@@ -49,7 +52,13 @@ def main(arguments: Sequence[str]) -> int:
     if not python:
         raise UserError("dyad bench vllm: DYAD_VLLM_PYTHON is not set; `export DYAD_VLLM_PYTHON=$(.ci/vllm-env)`")
     on_cpu = options.serving == "cpu"
-    words = [*(ON_CPU if on_cpu else (f"serving={options.serving}", "serving.env={VLLM_SERVER_DEV_MODE: '1'}"))]
+    words = [
+        *(
+            (*ON_CPU, "serving.env.VLLM_CPU_OMP_THREADS_BIND='0'")
+            if on_cpu
+            else (f"serving={options.serving}", "serving.env={VLLM_SERVER_DEV_MODE: '1'}")
+        )
+    ]
     words += [f"serving.args.num_gpu_blocks_override={options.blocks}", *options.serve]
     with tempfile.TemporaryDirectory(prefix="dyad-bench-") as name:
         folder = Path(name)
@@ -61,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         say("starting two replicas")
         said = options.turns * options.tokens
         length = LENGTH if said <= LENGTH // 4 else LENGTH + said
-        with served(python, folder, options.weights, words, 2, length) as vllm:
+        with served(python, folder, options.weights, words, 2, length, "small") as vllm:
             result = measure(vllm, template, folder, options)
     if options.json:
         show_json(result)
@@ -110,7 +119,12 @@ def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str,
         for spread, arm in two.items():
             arm.append(ours(f"{spread}-{number}", options.sessions, spread, urls))
             say(f"two replicas, {spread}: {arm[-1]['hit_rate']:.1%} of prompt tokens found")
-    return summary(floors, one, two, options)
+    result = summary(floors, one, two, options)
+    result["cache_to_working_set"] = options.blocks * block_tokens(urls[0]) / result["working_set_tokens"]
+    if not 0.5 <= result["cache_to_working_set"] <= 1.0:
+        say(f"a replica's cache holds {result['cache_to_working_set']:.2f} of the working set: below .5 sessions do not "
+            "fit where they belong, above 1 they fit anywhere; choose --blocks in between")  # fmt: skip
+    return result
 
 
 def summary(
@@ -156,7 +170,7 @@ def lines_of(result: dict[str, Any]) -> list[str]:
         f"{result['prefix_hit_rate']:.1%} ({result['prefix_hit_rate'] / one:.1%} of that), two by round-robin "
         f"{result['prefix_hit_rate_round_robin']:.1%} ({result['prefix_hit_rate_round_robin'] / one:.1%})",
         f"working set of {result['sessions']} sessions: {result['working_set_tokens']:,} tokens; each replica's cache: "
-        f"{result['blocks_per_replica']} blocks",
+        f"{result['blocks_per_replica']} blocks, {result['cache_to_working_set']:.2f} of it",
     ]
 
 

@@ -6,6 +6,7 @@ By default of the tiny model with random weights that tests/tiny_model.py makes,
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,7 +59,13 @@ class Vllm:
 
 @contextlib.contextmanager
 def served(
-    python: str, folder: Path, weights: str | None, words: Sequence[str], replicas: int, length: int = LENGTH
+    python: str,
+    folder: Path,
+    weights: str | None,
+    words: Sequence[str],
+    replicas: int,
+    length: int = LENGTH,
+    size: str = "tiny",
 ) -> Iterator[Vllm]:
     """Serve a model on so many replicas, wait until all are ready; drain in the end.
 
@@ -69,10 +76,11 @@ def served(
         words: further overrides of `dyad serve`.
         replicas: how many.
         length: tokens of the model's context.
+        size: of the tiny model, see tests/tiny_model.py.
     """
     if weights is None:
         weights = str(folder / "tiny")
-        made = [python, str(ROOT / "tests" / "tiny_model.py"), weights]
+        made = [python, str(ROOT / "tests" / "tiny_model.py"), weights, size]
         subprocess.run(made, check=True, timeout=300, stdout=subprocess.DEVNULL)  # ours is for the figures alone
     overrides = [
         "serve", "model=endpoint", "model.name=tiny", f"model.serving.model={weights}",
@@ -110,6 +118,13 @@ def empty_caches(urls: Sequence[str]) -> None:
     for url in urls:
         request = urllib.request.Request(f"{url.removesuffix('/v1')}/reset_prefix_cache", method="POST")
         urllib.request.urlopen(request, timeout=30).close()
+
+
+def block_tokens(url: str) -> int:
+    """Tokens of a block of a server's KV cache, by its metrics."""
+    with urllib.request.urlopen(f"{url.removesuffix('/v1')}/metrics", timeout=30) as response:
+        found = re.search(r'vllm:cache_config_info\{[^}]*\bblock_size="(\d+)"', response.read().decode())
+    return int(found[1]) if found else 0
 
 
 def prefix_tokens(urls: Sequence[str]) -> tuple[float, float]:

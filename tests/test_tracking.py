@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -282,7 +282,7 @@ def test_a_second_tracker_of_a_run_is_refused(tmp_path: Path) -> None:
 class Forgetful:
     """A W&B that fails the first time it is to finish."""
 
-    told: list[dict[str, Any]] = []
+    told: ClassVar[list[dict[str, Any]]] = []
     finished = 0
 
     def __init__(self, run: RunFolder, settings: Any, state: Any, config: Any, late: Any) -> None:

@@ -2,7 +2,7 @@
 
 Runs in the interpreter that has vLLM (torch, transformers and tokenizers come with it), not in Dyad's own:
 
-    $DYAD_VLLM_PYTHON tests/tiny_model.py FOLDER
+    $DYAD_VLLM_PYTHON tests/tiny_model.py FOLDER [small]
 
 What it says is noise, but a request takes every step that a request to a real model takes: 32,768 positions, a
 byte-level BPE tokenizer trained on conversation text (the phrases of the scripted dyad), a chat template, an end-of-
@@ -18,6 +18,13 @@ from typing import Any
 PHRASES = Path(__file__).resolve().parent.parent / "simulator" / "agents" / "scripted" / "phrases"
 POSITIONS = 32_768
 VOCABULARY = 4_096
+SIZES = {
+    "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+             "num_key_value_heads": 1},
+    "small": {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 3, "num_attention_heads": 4,
+              "num_key_value_heads": 2},
+}  # fmt: skip
+"""`small` (1.6 million parameters) computes long enough that the model, and not its server's Python, takes the time."""
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 _BODY = (
@@ -57,7 +64,7 @@ def _texts(found: Any) -> Iterator[str]:
             yield from _texts(value)
 
 
-def make_model(folder: Path, seed: int = 0) -> None:
+def make_model(folder: Path, seed: int = 0, size: str = "tiny") -> None:
     """Write configuration, weights, tokenizer and chat template into `folder`."""
     import torch
     import yaml
@@ -82,11 +89,7 @@ def make_model(folder: Path, seed: int = 0) -> None:
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
+        **SIZES[size],
         head_dim=32,
         max_position_embeddings=POSITIONS,
         tie_word_embeddings=False,
@@ -103,6 +106,6 @@ def make_model(folder: Path, seed: int = 0) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: tiny_model.py FOLDER")
-    make_model(Path(sys.argv[1]))
+    if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], *([size] for size in SIZES)):
+        sys.exit(f"usage: tiny_model.py FOLDER [{'|'.join(SIZES)}]")
+    make_model(Path(sys.argv[1]), size=sys.argv[2] if len(sys.argv) == 3 else "tiny")
