@@ -51,15 +51,10 @@ def main(arguments: Sequence[str]) -> int:
     python = os.environ.get("DYAD_VLLM_PYTHON") or (sys.executable if options.weights else None)
     if not python:
         raise UserError("dyad bench vllm: DYAD_VLLM_PYTHON is not set; `export DYAD_VLLM_PYTHON=$(.ci/vllm-env)`")
-    on_cpu = options.serving == "cpu"
-    words = [
-        *(
-            (*ON_CPU, "serving.env.VLLM_CPU_OMP_THREADS_BIND='0'")
-            if on_cpu
-            else (f"serving={options.serving}", "serving.env={VLLM_SERVER_DEV_MODE: '1'}")
-        )
-    ]
-    words += [f"serving.args.num_gpu_blocks_override={options.blocks}", *options.serve]
+    served_as = [*ON_CPU, "serving.env.VLLM_CPU_OMP_THREADS_BIND='0'"]
+    if options.serving != "cpu":
+        served_as = [f"serving={options.serving}", "serving.env={VLLM_SERVER_DEV_MODE: '1'}"]
+    words = [*served_as, f"serving.args.num_gpu_blocks_override={options.blocks}", *options.serve]
     with tempfile.TemporaryDirectory(prefix="dyad-bench-") as name:
         folder = Path(name)
         say("recording what Dyad sends")
@@ -122,8 +117,10 @@ def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str,
     result = summary(floors, one, two, options)
     result["cache_to_working_set"] = options.blocks * block_tokens(urls[0]) / result["working_set_tokens"]
     if not 0.5 <= result["cache_to_working_set"] <= 1.0:
-        say(f"a replica's cache holds {result['cache_to_working_set']:.2f} of the working set: below .5 sessions do not "
-            "fit where they belong, above 1 they fit anywhere; choose --blocks in between")  # fmt: skip
+        say(
+            f"a replica's cache holds {result['cache_to_working_set']:.2f} of the working set: below .5 sessions do "
+            "not fit where they belong, above 1 they fit anywhere; choose --blocks in between"
+        )
     return result
 
 

@@ -78,6 +78,7 @@ def check_wandb_was_told(run: Path) -> None:
     steps = [step for segment in segments for step in segment.steps]
     assert steps == sorted(set(steps)) and len({segment.run_id for segment in segments}) == 1
     assert segments[-1].finished and {"report", "dataset"} <= set(segments[-1].artifacts)
+    assert {"simulate.0", "merge.0", "administer.0"} <= set(segments[-1].config["slurm"]["jobs"])
     assert [row["courses"] for segment in segments for row in segment.history if "courses" in row][-1] == COURSES
 
 
