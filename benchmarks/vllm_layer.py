@@ -4,7 +4,7 @@ Two replicas are started by `dyad serve`, each with a KV cache of --blocks block
 have said, too small for all of them. In five rounds the floor (benchmarks/floor.py, which sends Dyad's requests) and
 Dyad play half of the sessions on one replica, each twice and crosswise, from an empty cache: tokens per second, the
 client's CPU, and the hit rate of one replica. Then all sessions are played on both replicas, with Dyad's affinity and
-round-robin, twice each: as many sessions per replica and as much cache per session as one replica had. Affinity has to
+round-robin: as many sessions per replica and as much cache per session as one replica had. Affinity has to
 keep its hit rate; round-robin has every replica see every session, and loses what does not fit. Nothing is compared
 where arms did not play the same turns, or prompts of the same number of tokens.
 
@@ -32,7 +32,7 @@ from simulator.cli.output import say, show, show_json
 from simulator.errors import UserError
 from simulator.serving.commands import free_ports
 
-SPREAD_ROUNDS = 2
+SPREAD_ROUNDS = 1
 
 
 def main(arguments: Sequence[str]) -> int:
