@@ -123,6 +123,15 @@ def test_mistakes_are_one_line(overrides: list[str], line: str, monkeypatch: pyt
     assert "\n" not in str(caught.value)
 
 
+def test_flags_may_stand_between_overrides_as_job_scripts_put_them(tmp_path: Path) -> None:
+    own = tmp_path / "site" / "model"
+    own.mkdir(parents=True)
+    (own / "ours.yaml").write_text("defaults: [_client, _self_]\nname: ours\nserving: {model: weights/ours}\n")
+    words = ["serving.restart=true", "--config-dir", str(own.parent), "model=ours", "serving=cpu", "--dry-run"]
+    done = subprocess.run([*DYAD, "serve", *words], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert "--model weights/ours" in done.stdout, done.stderr
+
+
 def test_an_interpreter_without_vllm_is_refused_before_anything_starts(tmp_path: Path) -> None:
     words = ["serve", "model=qwen3_8b", "serving=cpu", f"serving.endpoints={tmp_path}/e.json"]
     env = {**os.environ, "DYAD_VLLM_PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--config-dir", help="a folder with configuration groups of your own")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and start nothing")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)  # job scripts put flags in the middle
     from simulator.serving.commands import check_interpreter, plan_replicas
     from simulator.serving.endpoint_file import EndpointFile
     from simulator.serving.headless import run_headless
