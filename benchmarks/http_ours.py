@@ -17,7 +17,9 @@ from simulator.studies.config import StudyConfig
 from simulator.studies.running import run_study
 
 
-def study(url: str, out: Path, sessions: int, turns: int, model: str = "mock") -> StudyConfig:
+def study(
+    url: str, out: Path, sessions: int, turns: int, model: str = "mock", at_once: int | None = None
+) -> StudyConfig:
     """The benchmark's study: `sessions` courses of one session, all in flight at once, by one process."""
     pool = f"pool: {{in_flight: {max(2048, sessions)}}}"
     client = f"{{_target_: simulator.models.openai.OpenAIServerClient, url: '{url}', name: {model}, {pool}}}"
@@ -29,7 +31,7 @@ def study(url: str, out: Path, sessions: int, turns: int, model: str = "mock") -
         f"+client.static.model_client={client}", f"+therapist.lm_supportive.model_client={client}",
         "personas=population", f"personas.sample={personas}", f"replicates={sessions // personas}",
         f"session.max_turns={turns}", "session.end_on_goodbye=false", "session.goodbye_loop=1000000",
-        f"limits.concurrency={sessions}", "limits.workers=1", f"out={out}", "report=false",
+        f"limits.concurrency={at_once or sessions}", "limits.workers=1", f"out={out}", "report=false",
     )  # fmt: skip
 
 

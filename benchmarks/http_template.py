@@ -44,7 +44,8 @@ class Recorder:
 
 def record(port: int, sessions: int, turns: int) -> dict[str, Any]:
     """Play the study of `dyad bench http` and derive the template."""
-    return record_study(port, lambda url, out: study(url, out, sessions, turns))
+    at_once = min(sessions, 1000)  # server and client share one process's limit on open files here
+    return record_study(port, lambda url, out: study(url, out, sessions, turns, at_once=at_once))
 
 
 def record_study(port: int, make: Callable[[str, Path], StudyConfig], model: str = "mock") -> dict[str, Any]:
