@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from simulator.errors import DamageError, UserError
+from simulator.store.runs import RunFolder, create_run
 from simulator.studies.composing import compose
 from simulator.studies.plan import make_plan
 from simulator.studies.running import open_or_create, run_study, shards_for
@@ -216,6 +218,19 @@ def test_failures_are_data_and_are_retried_on_request(tmp_path: Path) -> None:
     assert set(failures.select("boundary", "kind").iter_rows()) == {("agent", "RuntimeError")}
     assert run_study(compose(*arguments)).tally.skipped == 6
     assert run_study(compose(*arguments, "retry_failed=true")).tally.failed == 3
+
+
+def test_a_part_that_finds_no_run_goes_on_in_the_one_that_another_part_makes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(small(tmp_path / "run"))
+
+    def faster(path: Path, meta: dict[str, Any]) -> RunFolder:
+        (create_run(path, meta).journal).mkdir()
+        return create_run(path, meta)
+
+    monkeypatch.setattr("simulator.studies.running.create_run", faster)
+    assert open_or_create(plan).path == tmp_path / "run"
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

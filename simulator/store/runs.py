@@ -60,15 +60,22 @@ def write_atomically(path: Path, data: bytes) -> None:
         staged.unlink(missing_ok=True)
 
 
+class RunExistsError(UserError):
+    """Another process has just made the run whose folder was to be made."""
+
+
 def create_run(path: Path, meta: dict[str, Any]) -> RunFolder:
     """Make a run's folder with its run.json.
 
     Raises:
+        RunExistsError: it holds a run.
         UserError: the folder cannot be written, or holds files that no run made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(not entry.name.startswith(f".{RUN_FILE}") for entry in path.iterdir()):
+            if (path / RUN_FILE).exists():
+                raise RunExistsError(f"{path} holds a run already; name another folder")
             raise UserError(f"{path} is not empty and not a run; name another folder, or empty it")
         write_atomically(
             path / RUN_FILE, json.dumps({"format": FORMAT_VERSION, **meta}, indent=1, sort_keys=True).encode()

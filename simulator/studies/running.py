@@ -17,7 +17,7 @@ from simulator.models.clients import ModelClients
 from simulator.sessions.course import CourseSetting
 from simulator.sessions.guards import load_rules
 from simulator.sessions.schedule import check_schedule
-from simulator.store.runs import RUN_FILE, RunFolder, create_run, extend_run, open_run
+from simulator.store.runs import RUN_FILE, RunExistsError, RunFolder, create_run, extend_run, open_run
 from simulator.studies.chairs import seated_option
 from simulator.studies.compacting import compact_run, instruments_of
 from simulator.studies.config import StudyConfig, parse_config
@@ -97,7 +97,10 @@ def open_or_create(plan: Plan) -> RunFolder:
     if not (path / RUN_FILE).exists():
         if config.extend:
             raise UserError(f"extend=true adds cells to a run, and {path} is none; name the run as out=")
-        return create_run(path, _meta(plan, components, identity))
+        try:
+            return create_run(path, _meta(plan, components, identity))
+        except RunExistsError:  # another part of this run, begun at the same time, was faster
+            pass
     run = open_run(path)
     if run.meta.get("kind") != "run":
         raise UserError(f"{run.path} holds an import, no run; name another folder as out=")
