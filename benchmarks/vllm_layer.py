@@ -32,8 +32,6 @@ from simulator.cli.output import say, show, show_json
 from simulator.errors import UserError
 from simulator.serving.commands import free_ports
 
-SPREAD_ROUNDS = 1
-
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; see the module's docstring."""
@@ -43,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--tokens", type=int, default=32, help="tokens of every answer")
     parser.add_argument("--blocks", type=int, default=560, help="blocks of each replica's KV cache (CPU: 128 tokens)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of floor and Dyad")
-    parser.add_argument("--weights", help="repository or folder of a model, in place of the tiny one")
+    parser.add_argument("--weights", help="repository or folder of a model, in place of the small one")
     parser.add_argument("--serving", default="cpu", help="how it is served: a file of conf/serving")
     parser.add_argument("--serve", nargs="*", default=[], metavar="OVERRIDE", help="further overrides of dyad serve")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -109,11 +107,10 @@ def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str,
             one.append(_together(halves["ours"]))
             bare, mine = floors[-1]["tokens_per_s"], one[-1]["tokens_per_s"]
             say(f"round {number + 1}: floor {bare:.1f}, Dyad {mine:.1f} tokens/s")
-    two: dict[str, list[dict[str, Any]]] = {"affinity": [], "round_robin": []}
-    for number in range(SPREAD_ROUNDS):
-        for spread, arm in two.items():
-            arm.append(ours(f"{spread}-{number}", options.sessions, spread, urls))
-            say(f"two replicas, {spread}: {arm[-1]['hit_rate']:.1%} of prompt tokens found")
+    two: dict[str, dict[str, Any]] = {}
+    for spread in ("affinity", "round_robin"):
+        two[spread] = ours(spread, options.sessions, spread, urls)
+        say(f"two replicas, {spread}: {two[spread]['hit_rate']:.1%} of prompt tokens found")
     result = summary(floors, one, two, options)
     result["cache_to_working_set"] = options.blocks * block_tokens(urls[0]) / result["working_set_tokens"]
     if not 0.5 <= result["cache_to_working_set"] <= 1.0:
@@ -125,7 +122,7 @@ def measure(vllm: Vllm, template: Path, folder: Path, options: Any) -> dict[str,
 
 
 def summary(
-    floors: list[dict[str, Any]], one: list[dict[str, Any]], two: dict[str, list[dict[str, Any]]], options: Any
+    floors: list[dict[str, Any]], one: list[dict[str, Any]], two: dict[str, dict[str, Any]], options: Any
 ) -> dict[str, Any]:
     """Medians over rounds, and the range of the ratio round by round."""
 
@@ -140,12 +137,12 @@ def summary(
         "ratio_range": [ratios[0], ratios[-1]],
         "client_cpu_ms_per_turn": median(one, "cpu_ms"),
         "floor_cpu_ms_per_turn": median(floors, "cpu_ms"),
-        "prefix_hit_rate": median(two["affinity"], "hit_rate"),
+        "prefix_hit_rate": two["affinity"]["hit_rate"],
         "prefix_hit_rate_one_replica": median(one, "hit_rate"),
-        "prefix_hit_rate_round_robin": median(two["round_robin"], "hit_rate"),
-        "tokens_per_s_two_replicas": median(two["affinity"], "tokens_per_s"),
-        "tokens_per_s_round_robin": median(two["round_robin"], "tokens_per_s"),
-        "working_set_tokens": max(found["working_set"] for found in two["affinity"]),
+        "prefix_hit_rate_round_robin": two["round_robin"]["hit_rate"],
+        "tokens_per_s_two_replicas": two["affinity"]["tokens_per_s"],
+        "tokens_per_s_round_robin": two["round_robin"]["tokens_per_s"],
+        "working_set_tokens": two["affinity"]["working_set"],
         "blocks_per_replica": options.blocks,
         "sessions": options.sessions,
         "turns": options.turns,

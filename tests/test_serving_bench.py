@@ -97,7 +97,7 @@ def test_the_figures_of_vllm_are_medians_and_the_ratio_is_taken_round_by_round()
         return {"tokens_per_s": speed, "cpu_ms": 1.0, "hit_rate": hits, "working_set": 1000}
 
     floors, one = [arm(100), arm(200), arm(400)], [arm(90, 0.7), arm(190, 0.7), arm(500, 0.7)]
-    found = vllm_summary(floors, one, {"affinity": [arm(1, 0.68)], "round_robin": [arm(1, 0.4)]}, Options)
+    found = vllm_summary(floors, one, {"affinity": arm(1, 0.68), "round_robin": arm(1, 0.4)}, Options)
     assert (found["tokens_per_s"], found["floor_tokens_per_s"]) == (190, 200)
     assert found["ratio_to_floor"] == 0.95 and found["ratio_range"] == [0.9, 1.25]
     assert found["prefix_hit_rate"] == 0.68 and found["prefix_hit_rate_one_replica"] == 0.7

@@ -270,13 +270,19 @@ def test_the_guides_pooled_example_is_accepted(tmp_path: Path) -> None:
     assert "--dependency=after:<serve-model-0>" in done.stdout
 
 
+def submitted_chain(slurm: Callable[..., None], folder: Path) -> tuple[str, ...]:
+    """Submit a chain of four jobs, of which the file `living` says who lives; returns the words."""
+    slurm(sbatch=f"{SENDS}\necho $n", squeue="cat living", scancel='echo "$@" >> cancelled; : > living')
+    (folder / "living").touch()
+    study = ("submit", "cluster=slurm", "cluster.tasks=2", "personas.limit=2", "out=run")
+    dyad(*study, cwd=folder)
+    return study
+
+
 def test_stop_cancels_every_job_of_a_run_that_lives_and_nothing_is_sent_again(
     slurm: Callable[..., None], tmp_path: Path
 ) -> None:
-    slurm(sbatch=f"{SENDS}\necho $n", squeue="cat living", scancel='echo "$@" >> cancelled; : > living')
-    (tmp_path / "living").touch()
-    study = ("submit", "cluster=slurm", "cluster.tasks=2", "personas.limit=2", "out=run")
-    dyad(*study, cwd=tmp_path)
+    study = submitted_chain(slurm, tmp_path)
     (tmp_path / "living").write_text("2|N/A|PENDING|Dependency|\n1|0|RUNNING|None|n1\n")
     done = dyad("submit", "stop", "run", cwd=tmp_path)
     assert done.stdout == "simulate: 1 cancelled\nmerge: 2 cancelled\n"
@@ -292,10 +298,7 @@ def test_stop_cancels_every_job_of_a_run_that_lives_and_nothing_is_sent_again(
 def test_a_merge_job_that_was_queued_again_while_it_sent_parts_takes_back_what_it_had_sent(
     slurm: Callable[..., None], tmp_path: Path
 ) -> None:
-    slurm(sbatch=f"{SENDS}\necho $n", squeue="cat living", scancel='echo "$@" >> cancelled; : > living')
-    (tmp_path / "living").touch()
-    study = ("submit", "cluster=slurm", "cluster.tasks=2", "personas.limit=2", "out=run")
-    dyad(*study, cwd=tmp_path)
+    study = submitted_chain(slurm, tmp_path)
     record_jobs(tmp_path / "run", {"simulate": "9"}, 1)
     (tmp_path / "living").write_text("9|0|RUNNING|None|n1\n2|N/A|RUNNING|None|n1\n")
     dyad(*study, "cluster.attempt=1", cwd=tmp_path)
